@@ -1,0 +1,147 @@
+//! Limits and windows that decide outcomes. They are replicated state: no node has its own.
+
+use serde::{Deserialize, Serialize};
+
+const MINUTE_MS: u64 = 60 * 1000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+const MIB: u64 = 1 << 20;
+
+/// A limit or window that [`crate::Command::Configure`] can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Setting {
+    /// How long an idempotency key is remembered, in milliseconds of cluster time.
+    KeyWindowMs,
+    /// How many bytes the key table may take, at 64 bytes a key.
+    KeyTableCapBytes,
+    /// How long a store's event id is remembered, in milliseconds of cluster time.
+    EventWindowMs,
+    /// How many bytes the table of events may take, at 64 bytes an event.
+    EventTableCapBytes,
+    /// How long an ended hold or transfer is remembered, in milliseconds of cluster time.
+    EndedWindowMs,
+    /// How many holds at most each entry expires before its own commands.
+    ExpiriesPerEntry,
+    /// How many lines a hold may have.
+    MaxHoldLines,
+    /// How long a hold may last, in milliseconds.
+    MaxTtlMs,
+}
+
+/// One change of one setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// What to change.
+    pub setting: Setting,
+    /// Its new value.
+    pub value: u64,
+}
+
+/// All settings, as they stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// See [`Setting::KeyWindowMs`].
+    pub key_window_ms: u64,
+    /// See [`Setting::KeyTableCapBytes`].
+    pub key_table_cap_bytes: u64,
+    /// See [`Setting::EventWindowMs`].
+    pub event_window_ms: u64,
+    /// See [`Setting::EventTableCapBytes`].
+    pub event_table_cap_bytes: u64,
+    /// See [`Setting::EndedWindowMs`].
+    pub ended_window_ms: u64,
+    /// See [`Setting::ExpiriesPerEntry`].
+    pub expiries_per_entry: u64,
+    /// See [`Setting::MaxHoldLines`].
+    pub max_hold_lines: u64,
+    /// See [`Setting::MaxTtlMs`].
+    pub max_ttl_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            key_window_ms: DAY_MS,
+            key_table_cap_bytes: 1024 * MIB,
+            event_window_ms: 30 * DAY_MS,
+            event_table_cap_bytes: 1024 * MIB,
+            ended_window_ms: DAY_MS,
+            expiries_per_entry: 256,
+            max_hold_lines: 1000,
+            max_ttl_ms: 30 * DAY_MS,
+        }
+    }
+}
+
+impl Setting {
+    /// Every setting.
+    pub const ALL: [Self; 8] = [
+        Self::KeyWindowMs,
+        Self::KeyTableCapBytes,
+        Self::EventWindowMs,
+        Self::EventTableCapBytes,
+        Self::EndedWindowMs,
+        Self::ExpiriesPerEntry,
+        Self::MaxHoldLines,
+        Self::MaxTtlMs,
+    ];
+
+    /// The name that people use for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyWindowMs => "keyWindowMs",
+            Self::KeyTableCapBytes => "keyTableCapBytes",
+            Self::EventWindowMs => "eventWindowMs",
+            Self::EventTableCapBytes => "eventTableCapBytes",
+            Self::EndedWindowMs => "endedWindowMs",
+            Self::ExpiriesPerEntry => "expiriesPerEntry",
+            Self::MaxHoldLines => "maxHoldLines",
+            Self::MaxTtlMs => "maxTtlMs",
+        }
+    }
+
+    /// The least and the greatest value that it takes.
+    #[must_use]
+    pub const fn range(self) -> (u64, u64) {
+        match self {
+            Self::KeyWindowMs | Self::EndedWindowMs => (MINUTE_MS, 365 * DAY_MS),
+            Self::EventWindowMs => (MINUTE_MS, 365 * DAY_MS),
+            Self::KeyTableCapBytes | Self::EventTableCapBytes => (64, 64 * 1024 * MIB),
+            Self::ExpiriesPerEntry => (1, 1_000_000),
+            Self::MaxHoldLines => (1, 10_000),
+            Self::MaxTtlMs => (1000, 3650 * DAY_MS),
+        }
+    }
+}
+
+impl Config {
+    /// The value of `setting`.
+    #[must_use]
+    pub const fn get(&self, setting: Setting) -> u64 {
+        match setting {
+            Setting::KeyWindowMs => self.key_window_ms,
+            Setting::KeyTableCapBytes => self.key_table_cap_bytes,
+            Setting::EventWindowMs => self.event_window_ms,
+            Setting::EventTableCapBytes => self.event_table_cap_bytes,
+            Setting::EndedWindowMs => self.ended_window_ms,
+            Setting::ExpiriesPerEntry => self.expiries_per_entry,
+            Setting::MaxHoldLines => self.max_hold_lines,
+            Setting::MaxTtlMs => self.max_ttl_ms,
+        }
+    }
+
+    pub(crate) const fn set(&mut self, ConfigChange { setting, value }: ConfigChange) {
+        let place = match setting {
+            Setting::KeyWindowMs => &mut self.key_window_ms,
+            Setting::KeyTableCapBytes => &mut self.key_table_cap_bytes,
+            Setting::EventWindowMs => &mut self.event_window_ms,
+            Setting::EventTableCapBytes => &mut self.event_table_cap_bytes,
+            Setting::EndedWindowMs => &mut self.ended_window_ms,
+            Setting::ExpiriesPerEntry => &mut self.expiries_per_entry,
+            Setting::MaxHoldLines => &mut self.max_hold_lines,
+            Setting::MaxTtlMs => &mut self.max_ttl_ms,
+        };
+        *place = value;
+    }
+}

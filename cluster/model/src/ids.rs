@@ -1,0 +1,265 @@
+//! Names of things, each checked once by its constructor; inside, a value is right by its type.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a text is not an id of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The text is empty or too long.
+    #[error("{what} must have 1 to {max_bytes} bytes, got {got_bytes}")]
+    Length {
+        /// What was being read, such as `storeId`.
+        what: &'static str,
+        /// The longest length that is accepted, in bytes.
+        max_bytes: usize,
+        /// The length that was seen, in bytes.
+        got_bytes: usize,
+    },
+    /// The text has a character that ids do not have.
+    #[error("{what} may have {allowed}, got {found:?}")]
+    Character {
+        /// What was being read.
+        what: &'static str,
+        /// What is accepted, in words.
+        allowed: &'static str,
+        /// The first character that is not accepted.
+        found: char,
+    },
+    /// The text is not the prefix and a UUID.
+    #[error(
+        "{what} must be {prefix:?} and a UUID, such as {prefix}0197f1d2-5a3b-7c4d-8e9f-a0b1c2d3e4f5, got {got:?}"
+    )]
+    NotUuid {
+        /// What was being read.
+        what: &'static str,
+        /// The prefix of this kind of id.
+        prefix: &'static str,
+        /// The text that was seen, cut to 64 bytes.
+        got: String,
+    },
+}
+
+/// The longest id text, in bytes: a row's key and a stored refusal stay small.
+const MAX_ID_BYTES: usize = 64;
+/// The longest free text, in bytes: every movement carries its reason for ever.
+const MAX_TEXT_BYTES: usize = 256;
+
+const ID_CHARACTERS: &str = "ASCII letters, digits and any of - _ . : ~ @ + = ,";
+
+fn is_id_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.:~@+=,".contains(c)
+}
+
+fn is_text_character(c: char) -> bool {
+    !c.is_control()
+}
+
+fn check(
+    what: &'static str,
+    text: &str,
+    max_bytes: usize,
+    allowed: &'static str,
+    accepts: fn(char) -> bool,
+) -> Result<(), IdError> {
+    if text.is_empty() || text.len() > max_bytes {
+        return Err(IdError::Length { what, max_bytes, got_bytes: text.len() });
+    }
+    match text.chars().find(|&c| !accepts(c)) {
+        Some(found) => Err(IdError::Character { what, allowed, found }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr, $allowed:expr, $accepts:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text` and takes it over.
+            ///
+            /// # Errors
+            /// When the text is empty, too long, or has a character that is not accepted.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, IdError> {
+                let text = text.as_ref();
+                check($what, text, $max, $allowed, $accepts)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A store of the chain: 1 to 64 bytes.
+    StoreId, "storeId", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
+);
+text_id!(
+    /// An item that stores sell: 1 to 64 bytes.
+    ItemId, "itemId", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
+);
+text_id!(
+    /// An id that a store gave to one of its events; unique within the store: 1 to 64 bytes.
+    EventId, "eventId", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
+);
+text_id!(
+    /// Who asked for a change: 1 to 64 bytes.
+    Actor, "actor", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
+);
+text_id!(
+    /// Whom a hold is for, in the caller's own words, such as a cart: 1 to 64 bytes.
+    Owner, "owner", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
+);
+text_id!(
+    /// Why stock was changed, for people: 1 to 256 bytes without control characters.
+    Reason, "reason", MAX_TEXT_BYTES, "any character but control characters", is_text_character
+);
+text_id!(
+    /// A document outside Holdfast that a change belongs to, such as a delivery note: 1 to 256 bytes.
+    Reference, "reference", MAX_TEXT_BYTES, "any character but control characters", is_text_character
+);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// What every id of this kind starts with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// The id of a UUID.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID without its prefix.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, self.0.hyphenated())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.strip_prefix($prefix)
+                    .filter(|rest| rest.len() == uuid::fmt::Hyphenated::LENGTH)
+                    .and_then(|rest| Uuid::parse_str(rest).ok())
+                    .map(Self)
+                    .ok_or_else(|| IdError::NotUuid {
+                        what: $what,
+                        prefix: $prefix,
+                        got: text.chars().take(MAX_ID_BYTES).collect(),
+                    })
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A hold: `H-` and a UUID, made by the caller, or else by the leader before it proposes.
+    HoldId, "holdId", "H-"
+);
+uuid_id!(
+    /// A transfer between two stores: `T-` and a UUID, made by the caller, or else by the leader.
+    TransferId, "transferId", "T-"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_accept_what_retail_uses_and_refuse_the_rest() {
+        for good in ["S1", "391", "SKU-2", "4006381333931", "a.b:c~d_e@f", &"x".repeat(64)] {
+            assert_eq!(ItemId::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", " ", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
+            assert!(ItemId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_hold_id_is_its_prefix_and_a_hyphenated_uuid() {
+        let text = "H-68d3741d-0273-4075-b3c4-43a3a1d414c0";
+        assert_eq!(text.parse::<HoldId>().unwrap().to_string(), text);
+        for bad in
+            ["", "H-", "68d3741d-0273-4075-b3c4-43a3a1d414c0", "H-68d3741d02734075b3c443a3a1d414c0", "H-1"]
+        {
+            assert!(bad.parse::<HoldId>().is_err(), "{bad:?}");
+        }
+    }
+}

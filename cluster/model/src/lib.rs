@@ -1,0 +1,34 @@
+//! The stock-and-hold state machine that every member of a Holdfast cluster agrees on.
+//!
+//! State changes in one way: [`Inventory::apply`] takes an [`Entry`] and returns what happened. It has no
+//! clock, no randomness, no I/O, no floats and no configuration of its own node: whatever decides an outcome
+//! is in the state or in the entry, so that every member computes the same.
+//!
+//! A *refusal* is a value that every replica computes alike; an impossibility is a panic.
+
+pub mod codec;
+mod command;
+mod config;
+mod entry;
+mod ids;
+mod inventory;
+mod key;
+mod movement;
+mod outcome;
+mod quantity;
+mod refusal;
+mod time;
+mod view;
+
+pub use command::{Command, CountBasis, Event, Line, ReceiptKind};
+pub use config::{Config, ConfigChange, Setting};
+pub use entry::{Applied, Entry, Request};
+pub use ids::{Actor, EventId, HoldId, IdError, ItemId, Owner, Reason, Reference, StoreId, TransferId};
+pub use inventory::{Audit, Frozen, Inventory, Page, Replay, RestoreError, Stats, Violation};
+pub use key::{Key, fingerprint};
+pub use movement::{Cause, Movement, MovementKind, Policy, Seq};
+pub use outcome::{Outcome, Reply};
+pub use quantity::{MAX_TOTAL, Quantity, QuantityError};
+pub use refusal::{Refusal, ShortLine};
+pub use time::{ClusterTime, UtcMillis};
+pub use view::{Digest, HoldLineView, HoldStatus, HoldView, RowKey, RowView, TransferStatus, TransferView};

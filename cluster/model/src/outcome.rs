@@ -1,0 +1,35 @@
+//! What a command is answered with.
+
+use crate::{Config, HoldView, Refusal, RowView, Seq, TransferView};
+
+/// What a command that was not refused did, as it stood right after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Time passed.
+    Ticked,
+    /// A row was changed; the row after it.
+    Row(RowView),
+    /// A row was taken away; the row as it was.
+    Removed(RowView),
+    /// A hold was made or changed; the hold after it.
+    Hold(HoldView),
+    /// A transfer was made or changed; the transfer after it.
+    Transfer(TransferView),
+    /// Settings after the change.
+    Configured(Config),
+    /// The ledger starts here.
+    Trimmed(Seq),
+    /// The version of the rules in force.
+    ModelVersion(u32),
+}
+
+/// The answer to one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// What it did, or why it did nothing.
+    pub result: Result<Outcome, Refusal>,
+    /// The last movement that the command made; for a repeat, that the first one made. 0 when it made none.
+    pub seq: Seq,
+    /// The command was a repeat: nothing changed now.
+    pub replayed: bool,
+}

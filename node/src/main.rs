@@ -1,0 +1,3 @@
+//! The process `holdfast-node`.
+
+fn main() {}
