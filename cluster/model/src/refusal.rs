@@ -22,11 +22,15 @@ pub enum Refusal {
     UnknownItem {
         /// The rows that do not exist.
         rows: Vec<RowKey>,
+        /// How many more rows; only a stored refusal leaves any out.
+        omitted: u32,
     },
     /// The rows take no new holds; names every one.
     ItemRetired {
         /// The rows that are retired.
         rows: Vec<RowKey>,
+        /// How many more rows; only a stored refusal leaves any out.
+        omitted: u32,
     },
     /// The row exists already.
     SkuExists {

@@ -1,0 +1,200 @@
+//! What readers see of the state. Nothing here changes it.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Inventory;
+use super::holds::Hold;
+use super::rows::{self, Row};
+use crate::{
+    ClusterTime, Config, Digest, HoldId, HoldLineView, HoldView, ItemId, RowKey, RowView, Seq, StoreId,
+    TransferId, TransferView, codec,
+};
+
+/// Some rows, and where to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows, in the order in which they came to be.
+    pub items: Vec<T>,
+    /// Give this as `after` for the next page; none when this was the last.
+    pub next: Option<u64>,
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Stock rows.
+    pub rows: u64,
+    /// Holds that still reserve something.
+    pub holds_open: u64,
+    /// Holds that have ended and are still remembered.
+    pub holds_ended: u64,
+    /// Open holds whose deadline has passed and which no entry has swept yet.
+    pub holds_due: u64,
+    /// Transfers with goods under way.
+    pub transfers_open: u64,
+    /// Idempotency keys that are remembered.
+    pub keys: u64,
+    /// Store events that are remembered.
+    pub events: u64,
+}
+
+impl Inventory {
+    /// Cluster time of the last entry.
+    #[must_use]
+    pub fn now(&self) -> ClusterTime {
+        self.clock.now
+    }
+
+    /// What to add to cluster time to get UTC, in milliseconds; none before the first offset came.
+    #[must_use]
+    pub fn utc_offset_ms(&self) -> Option<i64> {
+        self.clock.utc_offset_ms
+    }
+
+    /// The last movement.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
+        self.clock.last_seq
+    }
+
+    /// The oldest movement that the ledger keeps.
+    #[must_use]
+    pub fn ledger_start(&self) -> Seq {
+        self.clock.ledger_start
+    }
+
+    /// The version of the rules in force.
+    #[must_use]
+    pub fn model_version(&self) -> u32 {
+        self.clock.model_version
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The digest of the state, kept up to date by every change.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest {
+            stock: self.sums.stock,
+            holds: self.sums.holds,
+            transfers: self.sums.transfers,
+            keys: self.sums.keys,
+            config: xxh3_128(&codec::encode(&(&self.clock, &self.config))),
+        }
+    }
+
+    /// One row.
+    #[must_use]
+    pub fn row(&self, store: &StoreId, item: &ItemId) -> Option<RowView> {
+        self.find_row(store, item).map(|ix| self.row_view(ix))
+    }
+
+    /// A store's rows, at most `limit`, after the place that an earlier page named.
+    #[must_use]
+    pub fn rows_of_store(&self, store: &StoreId, after: Option<u64>, limit: usize) -> Page<RowView> {
+        let rows = self.stores.find(store.as_str()).map_or(&[][..], |store| self.rows.of_store(store));
+        self.page(rows, after, limit)
+    }
+
+    /// An item's rows in all stores, at most `limit`, after the place that an earlier page named.
+    #[must_use]
+    pub fn rows_of_item(&self, item: &ItemId, after: Option<u64>, limit: usize) -> Page<RowView> {
+        let rows = self.items.find(item.as_str()).map_or(&[][..], |item| self.rows.of_item(item));
+        self.page(rows, after, limit)
+    }
+
+    fn page(&self, rows: &[u32], after: Option<u64>, limit: usize) -> Page<RowView> {
+        let start = after.map_or(0, |after| rows.partition_point(|&ix| u64::from(ix) <= after));
+        let end = rows.len().min(start.saturating_add(limit));
+        let items: Vec<RowView> = rows[start..end].iter().map(|&ix| self.row_view(ix)).collect();
+        let next = if end < rows.len() { rows[..end].last().map(|&ix| u64::from(ix)) } else { None };
+        Page { items, next }
+    }
+
+    /// One hold, open or ended within the window.
+    #[must_use]
+    pub fn hold(&self, hold: HoldId) -> Option<HoldView> {
+        self.holds.find(hold).map(|ix| self.hold_view(self.holds.get(ix)))
+    }
+
+    /// One transfer, open or ended within the window.
+    #[must_use]
+    pub fn transfer(&self, transfer: TransferId) -> Option<TransferView> {
+        let found = self.transfers.get(transfer)?;
+        Some(TransferView {
+            transfer,
+            status: found.status,
+            item: self.items.text(found.item).clone(),
+            from: self.stores.text(found.from).clone(),
+            to: self.stores.text(found.to).clone(),
+            qty: found.qty,
+            received: found.received,
+            shortfall: found.shortfall,
+            returned: found.returned,
+        })
+    }
+
+    /// When the next open hold is due; none when no open hold has a deadline.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<ClusterTime> {
+        self.holds.next_due().map(|(deadline, _)| deadline)
+    }
+
+    /// How much there is of everything.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            rows: self.rows.count(),
+            holds_open: self.holds.open_count(),
+            holds_ended: self.holds.ended_count(),
+            holds_due: self.holds.due_count(self.clock.now),
+            transfers_open: self.transfers.open_count(),
+            keys: self.keys.len(),
+            events: self.events.len(),
+        }
+    }
+
+    pub(super) fn row_view(&self, ix: u32) -> RowView {
+        rows::view(self.rows.get(ix), &self.stores, &self.items)
+    }
+
+    pub(super) fn row_key(&self, ix: u32) -> RowKey {
+        rows::key(self.rows.get(ix), &self.stores, &self.items)
+    }
+
+    /// A row as it is, or, when it is gone, nothing but its key.
+    pub(super) fn row_or_blank(&self, key: RowKey) -> RowView {
+        self.row(&key.store, &key.item).unwrap_or_else(|| {
+            let blank = rows::view(&Row::new(0, 0, 0), &self.stores, &self.items);
+            RowView { row: key, ..blank }
+        })
+    }
+
+    pub(super) fn hold_view(&self, hold: &Hold) -> HoldView {
+        let lines = hold.lines.as_slice().iter().map(|line| HoldLineView {
+            row: self.row_key(line.row),
+            requested: line.requested,
+            granted: line.granted,
+            reserved: line.reserved,
+            confirmed: line.confirmed,
+            released: line.released,
+            expired: line.expired(),
+        });
+        let left = |deadline: ClusterTime| {
+            if hold.ended.is_some() { 0 } else { deadline.since(self.clock.now) }
+        };
+        HoldView {
+            hold: hold.id,
+            status: hold.status,
+            expires_at: hold.deadline,
+            expires_at_utc: hold.deadline.map(|at| at.to_utc(self.clock.utc_offset_ms.unwrap_or_default())),
+            expires_in_ms: hold.deadline.map(left),
+            owner: hold.owner.clone(),
+            lines: lines.collect(),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Every movement, in order: blocks of one entry's movements in a sled database, found by their first sequence.
+//!
+//! It holds nothing that cannot be had again: what was applied after the last flush is replayed from the log, and a
+//! database that will not open is set aside and fetched from the other members. Blocks are the same bytes under the same
+//! keys whoever writes them.
+
+use std::fs::File;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_model::{ItemId, Movement, Seq, StoreId, codec};
+use parking_lot::Mutex;
+
+use crate::LedgerError;
+
+/// Memory that sled may keep blocks in, in bytes.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// In the tree of notes: the movements that are missing, as (after, up to).
+const GAP: &str = "gap";
+
+/// The ledger of one member. Cheap to clone: a handle.
+#[derive(Clone)]
+pub struct Ledger {
+    dir: Arc<PathBuf>,
+    db: sled::Db,
+    blocks: sled::Tree,
+    notes: sled::Tree,
+    gap: Arc<Mutex<Option<(Seq, Seq)>>>,
+}
+
+fn damaged(error: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Damaged(error.to_string())
+}
+
+impl Ledger {
+    /// Opens the database in `dir`. One that will not open is set aside, and a new one made; then where it was put is
+    /// returned too.
+    ///
+    /// # Errors
+    /// When a new one cannot be made either.
+    pub fn open(dir: &Path) -> Result<(Self, Option<String>), LedgerError> {
+        match Self::try_open(dir) {
+            Ok(ledger) => Ok((ledger, None)),
+            Err(error) => {
+                let aside = free_name(dir);
+                std::fs::rename(dir, &aside).map_err(|second| damaged(format!("{error}; {second}")))?;
+                let ledger = Self::try_open(dir)?;
+                Ok((ledger, Some(format!("{} ({error})", aside.display()))))
+            }
+        }
+    }
+
+    fn try_open(dir: &Path) -> Result<Self, LedgerError> {
+        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        // sled panics on some damage where it should return an error.
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let db = config.open()?;
+            let trees = (db.open_tree("blocks")?, db.open_tree("notes")?);
+            // Reading both ends finds a database that opens but cannot be read.
+            trees.0.first()?;
+            trees.0.last()?;
+            Ok::<_, sled::Error>((db, trees.0, trees.1))
+        }));
+        let (db, blocks, notes) = opened
+            .map_err(|_| damaged("sled panicked"))?
+            .map_err(|error| damaged(format!("sled: {error}")))?;
+        let gap = match notes.get(GAP).map_err(damaged)? {
+            Some(bytes) => codec::decode(&bytes).map_err(damaged)?,
+            None => None,
+        };
+        Ok(Self { dir: Arc::new(dir.to_owned()), db, blocks, notes, gap: Arc::new(Mutex::new(gap)) })
+    }
+
+    /// Writes the movements of one entry, without making them durable.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn append(&self, movements: &[Movement]) -> Result<(), LedgerError> {
+        let Some(first) = movements.first() else { return Ok(()) };
+        let bytes = codec::encode(&movements);
+        self.blocks.insert(key(first.seq), bytes).map(drop).map_err(damaged)
+    }
+
+    /// Makes everything durable. sled's own flush does not survive a loss of power, so its file is synced too. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says; it is never tried again.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        self.db.flush().map_err(damaged)?;
+        let sync = |path: &Path| File::open(path)?.sync_all();
+        for path in [self.dir.join("db"), self.dir.join("conf"), self.dir.as_ref().clone()] {
+            match sync(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(damaged(format!("cannot sync {}: {error}", path.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The last movement that is there, 0 when there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn last_seq(&self) -> Result<Seq, LedgerError> {
+        match self.blocks.last().map_err(damaged)? {
+            Some((_, bytes)) => Ok(block(&bytes)?.last().map_or(Seq(0), |movement| movement.seq)),
+            None => Ok(Seq(0)),
+        }
+    }
+
+    fn start(&self) -> Result<Seq, LedgerError> {
+        Ok(self.blocks.first().map_err(damaged)?.map_or(Seq(1), |(key, _)| seq_of(&key)))
+    }
+
+    /// Takes note of a state at `seq` that did not come from movements seen here: those that are missing between what is
+    /// there and that state are to be fetched. The ledger of that state starts at `start`.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn note_snapshot(&self, seq: Seq, start: Seq) -> Result<(), LedgerError> {
+        let mut gap = self.gap.lock();
+        let from = match *gap {
+            Some((after, _)) => after,
+            None => self.last_seq()?,
+        };
+        let from = from.max(Seq(start.0.saturating_sub(1)));
+        let next = if from < seq { Some((from, seq)) } else { None };
+        if next != *gap {
+            self.write_gap(next)?;
+            *gap = next;
+        }
+        Ok(())
+    }
+
+    fn write_gap(&self, gap: Option<(Seq, Seq)>) -> Result<(), LedgerError> {
+        self.notes.insert(GAP, codec::encode(&gap)).map_err(damaged)?;
+        self.flush()
+    }
+
+    /// The movements that are missing: those after the first and up to the second.
+    #[must_use]
+    pub fn gap(&self) -> Option<(Seq, Seq)> {
+        *self.gap.lock()
+    }
+
+    /// Takes blocks that another member sent, the first of which must be the next that is missing.
+    ///
+    /// # Errors
+    /// When they do not fit, or the database cannot be written.
+    pub fn fill(&self, blocks: &[(Seq, Bytes)]) -> Result<(), LedgerError> {
+        let mut gap = self.gap.lock();
+        let Some((mut after, upto)) = *gap else { return Ok(()) };
+        for (first, bytes) in blocks {
+            let movements = block(bytes)?;
+            let follows = |(place, movement): (u64, &Movement)| movement.seq.0 == first.0 + place;
+            let is_dense = !movements.is_empty() && (0..).zip(&movements).all(follows);
+            if !is_dense || *first > after.next() {
+                return Err(damaged(format!("a block of {first} does not follow {after}")));
+            }
+            self.blocks.insert(key(*first), bytes.as_ref()).map_err(damaged)?;
+            after = after.max(movements.last().map_or(after, |movement| movement.seq));
+        }
+        let rest = (after < upto).then_some((after, upto));
+        self.write_gap(rest)?;
+        *gap = rest;
+        Ok(())
+    }
+
+    /// Blocks with movements after `after` and up to `upto`, as they are, about `max_bytes` of them.
+    ///
+    /// # Errors
+    /// When they are missing here too, or cannot be read.
+    pub fn blocks(&self, after: Seq, upto: Seq, max_bytes: usize) -> Result<Vec<(Seq, Bytes)>, LedgerError> {
+        self.check_gap(after.next(), after.next())?;
+        let gap = self.gap();
+        let (mut found, mut size) = (Vec::new(), 0);
+        for block in self.from(after.next())? {
+            let (first, bytes) = block?;
+            // What comes after a gap does not follow what came before it.
+            let beyond_gap = gap.is_some_and(|(missing, _)| first > missing && after <= missing);
+            if first > upto || beyond_gap || (size + bytes.len() > max_bytes && !found.is_empty()) {
+                break;
+            }
+            size += bytes.len();
+            found.push((first, Bytes::copy_from_slice(&bytes)));
+        }
+        Ok(found)
+    }
+
+    /// Movements after `after`, at most `limit`, oldest first.
+    ///
+    /// # Errors
+    /// When they are compacted, missing, or cannot be read.
+    pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
+        let oldest = self.start()?;
+        if after.next() < oldest && self.gap().is_none() {
+            return Err(LedgerError::Compacted { oldest });
+        }
+        self.check_gap(after.next(), Seq(after.0.saturating_add(limit as u64)))?;
+        let mut found = Vec::new();
+        for entry in self.from(after.next())? {
+            if found.len() >= limit {
+                break;
+            }
+            let (_, bytes) = entry?;
+            found.extend(block(&bytes)?.into_iter().filter(|movement| movement.seq > after));
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The movement `seq`, when it has happened.
+    ///
+    /// # Errors
+    /// As [`Self::movements`].
+    pub fn movement(&self, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+        if seq == Seq(0) {
+            return Ok(None);
+        }
+        let found = self.movements(Seq(seq.0 - 1), 1)?;
+        Ok(found.into_iter().next().filter(|movement| movement.seq == seq))
+    }
+
+    /// The last `limit` movements of a row at or before `from`, which is one of its movements; newest first.
+    ///
+    /// # Errors
+    /// When one cannot be read. A history that goes back further than the ledger simply ends.
+    pub fn history(&self, from: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
+        let mut found: Vec<Movement> = Vec::new();
+        let mut next = from;
+        while found.len() < limit && next > Seq(0) {
+            match self.movement(next) {
+                Ok(Some(movement)) => {
+                    next = movement.prev_seq;
+                    found.push(movement);
+                }
+                Ok(None) | Err(LedgerError::Compacted { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest movement of a row at or before `seq`, given the row's last movement; none when the row came later.
+    ///
+    /// # Errors
+    /// When the ledger no longer, or not yet again, reaches back that far.
+    pub fn at(&self, last: Seq, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+        let mut next = last;
+        while next > Seq(0) {
+            let Some(movement) = self.movement(next)? else { return Ok(None) };
+            if movement.seq <= seq {
+                return Ok(Some(movement));
+            }
+            next = movement.prev_seq;
+        }
+        Ok(None)
+    }
+
+    /// The newest movement of a row at or before `seq`, found by looking at every movement back from there: for a row
+    /// that is gone, whose last movement nobody knows.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn last_of_row(
+        &self,
+        store: &StoreId,
+        item: &ItemId,
+        seq: Seq,
+    ) -> Result<Option<Movement>, LedgerError> {
+        self.check_gap(Seq(1), seq)?;
+        for entry in self.blocks.range(..=key(seq)).rev() {
+            let (_, bytes) = entry.map_err(damaged)?;
+            let mut movements = block(&bytes)?;
+            movements
+                .retain(|movement| movement.seq <= seq && movement.store == *store && movement.item == *item);
+            if let Some(movement) = movements.pop() {
+                return Ok(Some(movement));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Drops movements before `before`, as far as whole blocks go.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn trim(&self, before: Seq) -> Result<(), LedgerError> {
+        let keys: Vec<sled::IVec> =
+            self.blocks.range(..=key(before)).keys().collect::<Result<_, _>>().map_err(damaged)?;
+        // The last of them is the block that `before` lies in: it is kept.
+        for key in keys.iter().take(keys.len().saturating_sub(1)) {
+            self.blocks.remove(key).map_err(damaged)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on disk.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.db.size_on_disk().unwrap_or_default()
+    }
+
+    /// Blocks from the one that holds `seq` on.
+    fn from(
+        &self,
+        seq: Seq,
+    ) -> Result<impl Iterator<Item = Result<(Seq, sled::IVec), LedgerError>> + use<>, LedgerError> {
+        let start = self.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
+        let first = start.map_or_else(|| key(seq).to_vec(), |(key, _)| key.to_vec());
+        Ok(self.blocks.range(first..).map(|entry| {
+            let (key, bytes) = entry.map_err(damaged)?;
+            Ok((seq_of(&key), bytes))
+        }))
+    }
+
+    /// Whether any of the movements `first` to `last` are missing.
+    fn check_gap(&self, first: Seq, last: Seq) -> Result<(), LedgerError> {
+        match self.gap() {
+            Some((after, upto)) if first <= upto && last > after => {
+                Err(LedgerError::Rebuilding { after, upto })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn key(seq: Seq) -> [u8; 8] {
+    seq.0.to_be_bytes()
+}
+
+fn seq_of(key: &[u8]) -> Seq {
+    Seq(key.try_into().map_or(0, u64::from_be_bytes))
+}
+
+fn block(bytes: &[u8]) -> Result<Vec<Movement>, LedgerError> {
+    codec::decode(bytes).map_err(|error| damaged(format!("a block: {error}")))
+}
+
+/// A name beside `dir` that nothing has yet.
+fn free_name(dir: &Path) -> PathBuf {
+    let name = |number: u32| dir.with_extension(format!("damaged-{number}"));
+    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+}
