@@ -1,1 +1,43 @@
-//! The HTTP contract: routes, bodies and error codes. Both sides compile against it.
+//! The HTTP contract: paths, bodies, headers and error codes. Node and clients compile against it; nothing here does
+//! I/O.
+
+mod batch;
+mod body;
+mod code;
+mod problem;
+mod request;
+pub mod time;
+
+pub use batch::{
+    BatchBody, BatchCommand, BatchOutcome, BatchResult, MAX_BATCH_COMMANDS, Operation, WireRequest,
+};
+pub use body::{
+    Audit, Digest, Hold, HoldLine, MemberState, Movement, MovementPage, Row, RowPage, Settings, Status,
+    Transfer, Violation, kind_name, settings, status_name, transfer_status_name,
+};
+pub use code::ErrorCode;
+pub use problem::{PROBLEM_JSON, Problem};
+pub use request::{
+    AddMember, Adjust, Cancel, Close, Confirm, ConfirmHold, Count, Extend, LineBody, NewHold, NewSku,
+    NewTransfer, Policy, Receive, ReceiveTransfer, Release, ReleaseHold, Reserve, Retire, Sale,
+    TransferLeadership, TrimLedger, event, lines_of, ttl_ms,
+};
+
+/// Names of headers.
+pub mod header {
+    /// A caller's key: repeating a request with the same key has one effect.
+    pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+    /// `true` on the answer to a repeat: nothing changed now.
+    pub const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
+    /// The last movement that the answering member had applied.
+    pub const APPLIED_SEQ: &str = "holdfast-applied-seq";
+    /// `host:port` of the leader, as far as the answering member knows.
+    pub const LEADER: &str = "holdfast-leader";
+    /// `1` asks for 307 to the leader instead of forwarding.
+    pub const REDIRECT: &str = "holdfast-redirect";
+    /// Set on a forwarded request: it is not forwarded again.
+    pub const FORWARDED: &str = "holdfast-forwarded";
+}
+
+/// The content type of batches in the compact encoding.
+pub const OCTET_STREAM: &str = "application/octet-stream";

@@ -1,9 +1,11 @@
 //! What a command is answered with.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Config, HoldView, Refusal, RowView, Seq, TransferView};
 
 /// What a command that was not refused did, as it stood right after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Time passed.
     Ticked,
@@ -24,7 +26,7 @@ pub enum Outcome {
 }
 
 /// The answer to one command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// What it did, or why it did nothing.
     pub result: Result<Outcome, Refusal>,

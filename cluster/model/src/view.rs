@@ -14,7 +14,7 @@ pub struct RowKey {
 }
 
 /// A stock row as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowView {
     /// Which row.
     pub row: RowKey,
@@ -82,7 +82,7 @@ pub enum HoldStatus {
 }
 
 /// One line of a hold. reserved + confirmed + released + expired = granted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldLineView {
     /// Which row.
     pub row: RowKey,
@@ -101,7 +101,7 @@ pub struct HoldLineView {
 }
 
 /// A hold as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldView {
     /// Which hold.
     pub hold: HoldId,
@@ -131,7 +131,7 @@ pub enum TransferStatus {
 }
 
 /// A transfer as it stands. received + shortfall + returned + under way = qty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferView {
     /// Which transfer.
     pub transfer: TransferId,

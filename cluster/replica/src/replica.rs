@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_model::{Inventory, Movement, Request, Seq};
+use holdfast_model::{ClusterTime, Inventory, Movement, Request, Seq};
+use openraft::alias::InstantOf;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{AsyncRuntime, Raft, ServerState};
 
+use crate::clock::Clock;
 use crate::disk::Disk as _;
 use crate::machine::Machine;
 use crate::members;
@@ -41,6 +43,7 @@ pub(crate) struct Inner<H: Host> {
     pub service: Service<H>,
     pub state: Arc<State>,
     pub queue: Arc<Queue>,
+    pub clock: Arc<Clock<InstantOf<Types<H>>>>,
     pub reads: Arc<ReadRounds>,
     pub stop: Arc<Stop>,
     pub files: crate::start::Files<H>,
@@ -144,6 +147,46 @@ impl<H: Host> Replica<H> {
     /// Waits until this member has applied the movement `seq`.
     pub async fn wait_for(&self, seq: Seq) {
         self.0.state.wait_until(|state| state.applied_seq() >= seq).await;
+    }
+
+    /// The last `limit` movements of a row at or before `from`, which is one of its movements; newest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn history(&self, from: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
+        self.0.state.ledger.history(from, limit)
+    }
+
+    /// The newest movement of a row at or before `seq`, given the row's last movement; none when the row came later.
+    ///
+    /// # Errors
+    /// When the ledger no longer, or not yet again, reaches back that far.
+    pub fn at(&self, last: Seq, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+        self.0.state.ledger.at(last, seq)
+    }
+
+    /// Who leads, as far as this member knows.
+    pub fn leading(&self) -> Option<Member> {
+        match self.leader() {
+            Leader::Me => Some(self.0.peers.me().member.clone()),
+            Leader::Other(member) => Some(member),
+            Leader::Nobody => None,
+        }
+    }
+
+    /// Whether this member leads.
+    pub fn leads(&self) -> bool {
+        self.0.raft.is_leader()
+    }
+
+    /// The last movement applied.
+    pub fn applied_seq(&self) -> Seq {
+        self.0.state.applied_seq()
+    }
+
+    /// Cluster time, as this member reads it now.
+    pub fn cluster_time(&self) -> ClusterTime {
+        self.0.clock.now()
     }
 
     /// How it stands.

@@ -116,13 +116,13 @@ impl<H: Host> Replica<H> {
             raft: raft.clone(),
             queue: queue.clone(),
             state: state.clone(),
-            clock,
+            clock: clock.clone(),
             wall: parts.wall,
             max_entry_commands: options.max_entry_commands,
         };
         let reads = Arc::new(ReadRounds::default());
         let files = Files { disk, identity, snapshots, log };
-        let replica = Self(Arc::new(Inner { raft, peers, service, state, queue, reads, stop, files }));
+        let replica = Self(Arc::new(Inner { raft, peers, service, state, queue, clock, reads, stop, files }));
         replica.set_going(options, proposer, suspect, parts.random);
         Ok(replica)
     }

@@ -208,7 +208,8 @@ async fn a_fourth_joins_and_the_old_leader_is_removed() {
     create(&cluster, 0, "A", 10).await;
     let old = cluster.leader().await;
     let fourth = cluster.add_node(4);
-    let contact = cluster.nodes[cluster.follower().await].peer_address.clone();
+    let follower = cluster.follower().await;
+    let contact = cluster.nodes[follower].peer_address.clone();
     cluster.nodes[fourth].start(&["--join", &contact]);
     let http = cluster.http(old);
     eventually("the fourth has a vote", || async {

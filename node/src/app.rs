@@ -1,0 +1,101 @@
+//! The service as a router: routes, and what every answer has in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, Uri};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use holdfast_api::{ErrorCode, Problem, header};
+use holdfast_replica::Replica;
+
+use crate::forward::Forwarder;
+use crate::reply::problem;
+use crate::routes;
+
+/// What handlers share. Cheap to clone: a handle.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    replica: Replica,
+    forwarder: Forwarder,
+    request_timeout: Duration,
+    is_draining: AtomicBool,
+}
+
+impl App {
+    /// The service in front of a replica.
+    #[must_use]
+    pub fn new(replica: Replica, request_timeout: Duration) -> Self {
+        let forwarder = Forwarder::new();
+        let is_draining = AtomicBool::new(false);
+        Self(Arc::new(Inner { replica, forwarder, request_timeout, is_draining }))
+    }
+
+    /// The replica behind it.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.0.replica
+    }
+
+    /// How requests reach the leader.
+    pub(crate) fn forwarder(&self) -> &Forwarder {
+        &self.0.forwarder
+    }
+
+    /// How long a request may take.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
+    /// Says from now on that this node is not ready: it is about to stop.
+    pub fn drain(&self) {
+        self.0.is_draining.store(true, Ordering::Release);
+    }
+
+    /// Whether this node is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::Acquire)
+    }
+}
+
+/// The service's router.
+pub fn app(app: &App) -> Router {
+    routes::router()
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), say_where_we_are))
+        .with_state(app.clone())
+}
+
+async fn unknown_route(uri: Uri) -> Response {
+    problem(&Problem::new(ErrorCode::UnknownRoute, format!("there is nothing at {}", uri.path())))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    problem(&Problem::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path())))
+}
+
+/// Every answer tells how far this node is and who leads; a forwarded one tells it of the leader already.
+async fn say_where_we_are(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let applied = HeaderName::from_static(header::APPLIED_SEQ);
+    if !headers.contains_key(&applied) {
+        headers.insert(applied, HeaderValue::from(app.replica().applied_seq().0));
+    }
+    let leader = HeaderName::from_static(header::LEADER);
+    if !headers.contains_key(&leader)
+        && let Some(member) = app.replica().leading()
+        && let Ok(value) = HeaderValue::try_from(member.http)
+    {
+        headers.insert(leader, value);
+    }
+    response
+}

@@ -1,0 +1,252 @@
+//! The way of every request that changes something: read, checked, made a command, proposed here or on the leader.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use holdfast_api::{ErrorCode, OCTET_STREAM, Problem, header};
+use holdfast_model::{Command, HoldId, Key, Request as ModelRequest, TransferId, fingerprint};
+use holdfast_replica::{AdminError, Member, SubmitError, Submitted};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
+
+use crate::App;
+use crate::forward::{Forwarded, location, not_taken, was_forwarded};
+use crate::reply::{malformed, of_admin_error, of_reply, of_submit_error, problem};
+
+/// The largest body of a single command, in bytes.
+pub const MAX_BODY_BYTES: usize = 8 << 20;
+
+/// Between two looks for a leader.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A request that was read whole.
+pub struct Whole {
+    /// All but the body.
+    pub parts: Parts,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Whole {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// When its body is larger than `max_bytes`, or ends too early.
+    pub async fn read(request: Request, max_bytes: usize) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body, max_bytes).await?;
+        Ok(Self { parts, body })
+    }
+
+    /// The body as JSON; an absent one stands for `{}`.
+    ///
+    /// # Errors
+    /// When it is of another content type, or not what was expected.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        if self.body.is_empty() {
+            return serde_json::from_slice(b"{}")
+                .map_err(|error| malformed(format!("the body is missing: {error}")));
+        }
+        if !self.has_content_type("application/json") {
+            return Err(Problem::new(
+                ErrorCode::UnsupportedMediaType,
+                "the content type must be application/json",
+            ));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| malformed(format!("the body cannot be read: {error}")))
+    }
+
+    /// Whether the body says that it is of this content type.
+    pub fn has_content_type(&self, wanted: &str) -> bool {
+        let value =
+            self.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+    }
+
+    /// Whether the body is in the compact encoding.
+    pub fn is_octets(&self) -> bool {
+        self.has_content_type(OCTET_STREAM)
+    }
+}
+
+async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
+    to_bytes(body, max_bytes).await.map_err(|error| {
+        if is_too_long(&error) {
+            Problem::new(ErrorCode::TooLarge, format!("a body may have {max_bytes} bytes here"))
+        } else {
+            malformed("the body ended too early")
+        }
+    })
+}
+
+/// The limit's own error lies somewhere below the outermost one.
+fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.to_string().contains("length limit exceeded"))
+}
+
+/// The request for a command: with the key that came with it, and with an id where it still needs one.
+///
+/// # Errors
+/// When the key is not one.
+pub fn keyed(command: Command, route: &str, headers: &HeaderMap) -> Result<ModelRequest, Problem> {
+    let text = match headers.get(header::IDEMPOTENCY_KEY) {
+        None => None,
+        Some(value) => Some(value.to_str().map_err(|_| bad_key())?),
+    };
+    request_for(command, route, text)
+}
+
+/// The request for a command with the text of a key.
+///
+/// # Errors
+/// When the key is not one.
+pub fn request_for(mut command: Command, route: &str, key: Option<&str>) -> Result<ModelRequest, Problem> {
+    let key = match key {
+        None => None,
+        Some(text)
+            if text.is_empty()
+                || text.len() > 255
+                || text.bytes().any(|byte| !(0x20..0x7f).contains(&byte)) =>
+        {
+            return Err(bad_key());
+        }
+        // The fingerprint is taken before ids are made, so that a repeat without one has the same.
+        Some(text) => Some(Key::new(route, None, text, fingerprint(&command))),
+    };
+    make_ids(&mut command);
+    Ok(ModelRequest { command, key, actor: None })
+}
+
+fn bad_key() -> Problem {
+    malformed("Idempotency-Key must have 1 to 255 printable ASCII characters")
+}
+
+fn make_ids(command: &mut Command) {
+    match command {
+        Command::Reserve { hold, .. } if hold.uuid().is_nil() => *hold = HoldId::from_uuid(Uuid::now_v7()),
+        Command::Transfer { transfer, .. } if transfer.uuid().is_nil() => {
+            *transfer = TransferId::from_uuid(Uuid::now_v7());
+        }
+        _ => {}
+    }
+}
+
+/// Carries out one command and answers with what came of it.
+pub async fn carry_out(
+    app: &App,
+    whole: Whole,
+    request: Result<ModelRequest, Problem>,
+    created: bool,
+) -> Response {
+    let request = match request {
+        Ok(request) => request,
+        Err(refused) => return problem(&refused),
+    };
+    carry_out_all(app, whole, vec![request], |submitted| of_reply(&submitted.replies[0], created)).await
+}
+
+/// Carries out commands in one go and answers with what `answer` makes of it.
+pub async fn carry_out_all(
+    app: &App,
+    whole: Whole,
+    requests: Vec<ModelRequest>,
+    answer: impl FnOnce(Submitted) -> Response,
+) -> Response {
+    let submit = |left: Duration| {
+        let requests = requests.clone();
+        async move {
+            match app.replica().submit(requests, left).await {
+                Ok(submitted) => Attempt::Done(submitted),
+                Err(SubmitError::NotLeader { leader }) => Attempt::Elsewhere(leader),
+                Err(error) => Attempt::Refused(of_submit_error(&error)),
+            }
+        }
+    };
+    match on_leader(app, whole, submit).await {
+        Ok(submitted) => answer(submitted),
+        Err(response) => response,
+    }
+}
+
+/// Changes the cluster and answers with what `answer` makes of it.
+pub async fn administer<T, F>(
+    app: &App,
+    whole: Whole,
+    change: impl Fn(Duration) -> F,
+    answer: impl FnOnce(T) -> Response,
+) -> Response
+where
+    F: Future<Output = Result<T, AdminError>>,
+{
+    let attempt = |left: Duration| {
+        let change = change(left);
+        async move {
+            match change.await {
+                Ok(done) => Attempt::Done(done),
+                Err(AdminError::NotLeader { leader }) => Attempt::Elsewhere(leader),
+                Err(error) => Attempt::Refused(of_admin_error(&error)),
+            }
+        }
+    };
+    match on_leader(app, whole, attempt).await {
+        Ok(done) => answer(done),
+        Err(response) => response,
+    }
+}
+
+/// One attempt on this node.
+enum Attempt<T> {
+    Done(T),
+    /// Nothing was done: that one leads.
+    Elsewhere(Member),
+    Refused(Problem),
+}
+
+/// Does something here when this node leads, and otherwise passes the request on; looks for the leader until the
+/// request's time is over, as long as nothing has been done.
+async fn on_leader<T, F: Future<Output = Attempt<T>>>(
+    app: &App,
+    whole: Whole,
+    attempt: impl Fn(Duration) -> F,
+) -> Result<T, Response> {
+    let deadline = Instant::now() + app.request_timeout();
+    loop {
+        let leader = match attempt(deadline.saturating_duration_since(Instant::now())).await {
+            Attempt::Done(done) => return Ok(done),
+            Attempt::Refused(refused) => return Err(problem(&refused)),
+            Attempt::Elsewhere(leader) => leader,
+        };
+        if was_forwarded(&whole.parts) {
+            return Err(not_taken());
+        }
+        if whole.parts.headers.get(header::REDIRECT).is_some_and(|value| value == "1") {
+            return Err(redirect(&leader, &whole.parts));
+        }
+        let forward = app.forwarder().forward(&leader, &whole.parts, whole.body.clone());
+        match timeout_at(deadline, forward).await {
+            Ok(Forwarded::Answer(response)) => return Err(response),
+            Ok(Forwarded::Unknown) | Err(_) => {
+                return Err(problem(&of_submit_error(&SubmitError::OutcomeUnknown)));
+            }
+            Ok(Forwarded::NotTaken) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+            Ok(Forwarded::NotTaken) => return Err(problem(&of_submit_error(&SubmitError::NoLeader))),
+        }
+    }
+}
+
+fn redirect(leader: &Member, parts: &Parts) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    if let Some(location) = location(leader, &parts.uri) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}

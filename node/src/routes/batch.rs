@@ -1,0 +1,82 @@
+//! Many commands in one request and one log entry.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use holdfast_api::{
+    BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireRequest,
+};
+use holdfast_model::{Command, Request as ModelRequest, codec};
+use holdfast_replica::Submitted;
+
+use crate::App;
+use crate::mutate::{Whole, carry_out_all, request_for};
+use crate::reply::{json, malformed, problem, with_body};
+
+/// The largest body of a batch, in bytes.
+const MAX_BATCH_BYTES: usize = 64 << 20;
+
+/// The routes of this file.
+pub fn router() -> Router<App> {
+    Router::new().route("/batch", post(batch))
+}
+
+async fn batch(State(app): State<App>, request: Request) -> Response {
+    let whole = match Whole::read(request, MAX_BATCH_BYTES).await {
+        Ok(whole) => whole,
+        Err(refused) => return problem(&refused),
+    };
+    let is_octets = whole.is_octets();
+    let requests = match read_commands(&whole, is_octets) {
+        Ok(requests) => requests,
+        Err(refused) => return problem(&refused),
+    };
+    if requests.is_empty() {
+        return answer(
+            is_octets,
+            &[],
+            &Submitted { replies: Vec::new(), applied_seq: app.replica().applied_seq() },
+        );
+    }
+    let created: Vec<bool> = requests.iter().map(|request| makes_something(&request.command)).collect();
+    carry_out_all(&app, whole, requests, |submitted| answer(is_octets, &created, &submitted)).await
+}
+
+fn read_commands(whole: &Whole, is_octets: bool) -> Result<Vec<ModelRequest>, Problem> {
+    let commands: Vec<(Command, Option<String>)> = if is_octets {
+        let wire: Vec<WireRequest> = codec::decode(&whole.body)
+            .map_err(|error| malformed(format!("the body cannot be read: {error}")))?;
+        wire.into_iter().map(|request| (request.command, request.idempotency_key)).collect()
+    } else {
+        let body: BatchBody = whole.json()?;
+        let command = |(place, command): (usize, holdfast_api::BatchCommand)| {
+            let made = command.operation.into_command();
+            let made = made.map_err(|error| malformed(format!("command {place}: {error}")))?;
+            Ok((made, command.idempotency_key))
+        };
+        body.commands.into_iter().enumerate().map(command).collect::<Result<_, Problem>>()?
+    };
+    if commands.len() > MAX_BATCH_COMMANDS {
+        let detail = format!("a batch may have {MAX_BATCH_COMMANDS} commands, got {}", commands.len());
+        return Err(Problem::new(ErrorCode::TooLarge, detail));
+    }
+    commands.into_iter().map(|(command, key)| request_for(command, "batch", key.as_deref())).collect()
+}
+
+/// Commands that make something are answered with 201.
+fn makes_something(command: &Command) -> bool {
+    matches!(command, Command::CreateSku { .. } | Command::Reserve { .. } | Command::Transfer { .. })
+}
+
+fn answer(is_octets: bool, created: &[bool], submitted: &Submitted) -> Response {
+    if is_octets {
+        return with_body(200, OCTET_STREAM, codec::encode(&submitted.replies));
+    }
+    let outcomes =
+        submitted.replies.iter().zip(created).map(|(reply, &created)| BatchOutcome::of(reply, created));
+    match outcomes.collect::<Result<Vec<_>, _>>() {
+        Ok(outcomes) => json(200, &BatchResult { outcomes }),
+        Err(error) => problem(&malformed(format!("the answer cannot be written: {error}"))),
+    }
+}

@@ -1,0 +1,27 @@
+//! Paths and what answers them, a file for each family.
+
+mod batch;
+mod cluster;
+mod health;
+mod holds;
+mod inventory;
+mod movements;
+mod settings;
+mod transfers;
+
+use axum::Router;
+
+use crate::App;
+
+/// All routes.
+pub fn router() -> Router<App> {
+    Router::new()
+        .merge(inventory::router())
+        .merge(holds::router())
+        .merge(transfers::router())
+        .merge(batch::router())
+        .merge(movements::router())
+        .merge(settings::router())
+        .merge(cluster::router())
+        .merge(health::router())
+}

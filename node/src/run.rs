@@ -1,0 +1,102 @@
+//! A node's life: start, serve, and stop when asked, or when the replica stops.
+
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use holdfast_replica::Replica;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::{App, Config, app};
+
+/// How a node ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was asked to stop, and did.
+    ShutDown,
+    /// It never ran.
+    CannotStart(String),
+    /// The replica stopped by itself.
+    Stopped(String),
+}
+
+/// Runs a node until it is asked to stop or its replica stops.
+pub async fn run(config: Config) -> Outcome {
+    let listener = match TcpListener::bind(config.http).await {
+        Ok(listener) => listener.tap_io(|stream| {
+            // A delayed answer is slow, not wrong.
+            let _ = stream.set_nodelay(true);
+        }),
+        Err(error) => {
+            return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
+        }
+    };
+    let mut asked = match Asked::new(config.stop_when_stdin_closes) {
+        Ok(asked) => asked,
+        Err(error) => return Outcome::CannotStart(format!("signals cannot be received: {error}")),
+    };
+    let replica = match Replica::start(config.replica.clone()).await {
+        Ok(replica) => replica,
+        Err(error) => return Outcome::CannotStart(error.to_string()),
+    };
+    tracing::info!(node = config.replica.me.id, http = %config.http, peer = %config.replica.me.peer, "started");
+    let service = App::new(replica.clone(), Duration::from_millis(config.request_timeout_ms));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, app(&service)).with_graceful_shutdown(async {
+        // The sender is dropped at the end of the process at the latest.
+        let _ = stopped.await;
+    });
+    let serving = tokio::spawn(async move { serving.await });
+    tokio::select! {
+        () = asked.wait() => {}
+        reason = replica.stopped() => {
+            tracing::error!(%reason, "this node has stopped");
+            return Outcome::Stopped(reason);
+        }
+    }
+    tracing::info!("stopping: handing over, then finishing what is under way");
+    service.drain();
+    let drain = Duration::from_millis(config.drain_timeout_ms);
+    if replica.leads()
+        && let Err(error) = replica.transfer_leadership(None, drain).await
+    {
+        tracing::warn!(%error, "leadership was not handed over");
+    }
+    drop(stop);
+    if tokio::time::timeout(drain, serving).await.is_err() {
+        tracing::warn!("some requests were still under way when the time to finish them was over");
+    }
+    replica.shutdown(drain).await;
+    tracing::info!("stopped");
+    Outcome::ShutDown
+}
+
+/// Waits for somebody to ask this process to stop.
+struct Asked {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    watches_stdin: bool,
+}
+
+impl Asked {
+    fn new(watches_stdin: bool) -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, watches_stdin })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = stdin_closes(), if self.watches_stdin => std::process::exit(0),
+        }
+    }
+}
+
+async fn stdin_closes() {
+    let mut stdin = tokio::io::stdin();
+    let mut ignored = [0; 64];
+    while !matches!(stdin.read(&mut ignored).await, Ok(0) | Err(_)) {}
+}
