@@ -1,0 +1,92 @@
+//! Pages as streams: the next one is fetched when its first record is asked for.
+
+use std::collections::VecDeque;
+
+use futures_util::stream::{self, Stream};
+use holdfast_api::{Movement, MovementPage, Row, RowPage};
+use holdfast_model::{ItemId, StoreId};
+use serde::de::DeserializeOwned;
+
+use crate::{Client, Error};
+
+/// Records in a page.
+const PAGE: usize = 1000;
+
+/// Where a stream is.
+struct Cursor<T> {
+    ready: VecDeque<T>,
+    /// Where the next page starts; none when this was the last.
+    next: Option<Option<u64>>,
+}
+
+/// A page, as its records and where the next one starts.
+trait Paged: DeserializeOwned {
+    type Record;
+    fn split(self) -> (Vec<Self::Record>, Option<u64>);
+}
+
+impl Paged for RowPage {
+    type Record = Row;
+    fn split(self) -> (Vec<Row>, Option<u64>) {
+        (self.rows, self.next)
+    }
+}
+
+impl Paged for MovementPage {
+    type Record = Movement;
+    fn split(self) -> (Vec<Movement>, Option<u64>) {
+        (self.movements, self.next)
+    }
+}
+
+impl Client {
+    /// A store's rows, in the order in which they came to be.
+    pub fn rows_of_store(&self, store: &StoreId) -> impl Stream<Item = Result<Row, Error>> + Unpin + use<> {
+        self.pages::<RowPage>(format!("/inventory/{store}/items?limit={PAGE}"), "after", None)
+    }
+
+    /// An item's rows in all stores.
+    pub fn rows_of_item(&self, item: &ItemId) -> impl Stream<Item = Result<Row, Error>> + Unpin + use<> {
+        self.pages::<RowPage>(format!("/items/{item}?limit={PAGE}"), "after", None)
+    }
+
+    /// Movements after a sequence, oldest first, up to the last one that has happened.
+    pub fn movements(
+        &self,
+        after: u64,
+        store: Option<&StoreId>,
+    ) -> impl Stream<Item = Result<Movement, Error>> + Unpin + use<> {
+        let filter = store.map(|store| format!("&storeId={store}")).unwrap_or_default();
+        self.pages::<MovementPage>(format!("/movements?limit={PAGE}{filter}"), "after", Some(after))
+    }
+
+    /// A row's movements, newest first.
+    pub fn history(
+        &self,
+        store: &StoreId,
+        item: &ItemId,
+    ) -> impl Stream<Item = Result<Movement, Error>> + Unpin + use<> {
+        let path = format!("/inventory/{store}/items/{item}/movements?limit={PAGE}");
+        self.pages::<MovementPage>(path, "before", None)
+    }
+
+    fn pages<P: Paged>(
+        &self,
+        path: String,
+        parameter: &'static str,
+        start: Option<u64>,
+    ) -> impl Stream<Item = Result<P::Record, Error>> + Unpin + use<P> {
+        let client = self.clone();
+        let cursor = Cursor { ready: VecDeque::new(), next: Some(start) };
+        Box::pin(stream::try_unfold((client, path, cursor), move |(client, path, mut cursor)| async move {
+            while cursor.ready.is_empty() {
+                let Some(place) = cursor.next else { return Ok(None) };
+                let place = place.map(|place| format!("&{parameter}={place}")).unwrap_or_default();
+                let (records, next) = client.get::<P>(&format!("{path}{place}")).await?.split();
+                cursor = Cursor { ready: records.into(), next: next.map(Some) };
+            }
+            let record = cursor.ready.pop_front();
+            Ok(record.map(|record| (record, (client, path, cursor))))
+        }))
+    }
+}
