@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::import::{BATCH, create};
-use crate::output::{Output, numbers, table};
+use crate::output::{Output, histogram, numbers, table};
 use crate::{Done, Failure};
 
 /// Opening stock of each row: more than any run takes.
@@ -91,7 +91,7 @@ impl Bench {
                 }
             }
         });
-        let mut micros = Histogram::<u64>::new(3).expect("three significant digits are allowed");
+        let mut micros = histogram();
         while let Some(done) = tasks.join_next().await {
             let seen = done.map_err(|error| Failure::Check(format!("a task ended early: {error}")))??;
             micros.add(seen).expect("histograms of one kind add up");
@@ -123,7 +123,7 @@ fn item(number: u64) -> ItemId {
 }
 
 async fn work(run: Arc<Run>) -> Result<Histogram<u64>, Failure> {
-    let mut micros = Histogram::new(3).expect("three significant digits are allowed");
+    let mut micros = histogram();
     let end = run.started + Duration::from_secs(run.bench.seconds);
     loop {
         let number = run.next.fetch_add(1, Ordering::Relaxed);

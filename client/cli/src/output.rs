@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
+use hdrhistogram::Histogram;
 use holdfast_sdk::api::{Hold, Movement, Row, Transfer};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -140,6 +141,13 @@ impl Output {
             Err(_) => bar,
         }
     }
+}
+
+/// A histogram of durations in microseconds, with three significant digits.
+pub fn histogram() -> Histogram<u64> {
+    let mut histogram = Histogram::new(3).expect("three significant digits are allowed");
+    histogram.auto(true);
+    histogram
 }
 
 /// An empty table with a header.

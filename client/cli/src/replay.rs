@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::baskets::{Baskets, write_rejects};
 use crate::import::{BATCH, create};
-use crate::output::{Output, numbers, table};
+use crate::output::{Output, histogram, numbers, table};
 use crate::{Done, Failure};
 
 /// How long a basket's hold lasts, in seconds: longer than any outage that the replay is to live through.
@@ -77,7 +77,7 @@ impl Tally {
             requests: 0,
             sold: BTreeMap::new(),
             missed: BTreeMap::new(),
-            micros: Histogram::new(3).expect("three significant digits are allowed"),
+            micros: histogram(),
         }
     }
 

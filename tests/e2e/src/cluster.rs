@@ -78,7 +78,9 @@ impl Cluster {
     /// Some node that does not lead.
     pub async fn follower(&mut self) -> usize {
         let leader = self.leader().await;
-        (0..self.nodes.len()).find(|&index| index != leader && self.nodes[index].runs()).expect("a follower runs")
+        (0..self.nodes.len())
+            .find(|&index| index != leader && self.nodes[index].runs())
+            .expect("a follower runs")
     }
 
     /// Waits until all nodes that run have applied the same index with the same digest; returns the digest.

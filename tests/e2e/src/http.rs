@@ -75,7 +75,13 @@ impl Http {
     }
 
     /// Sends one request. An answer with status 0 stands for none: the node could not be reached or hung up.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -94,9 +100,11 @@ impl Http {
                     Err(_) => Answer { status: 0, headers, body: Value::Null },
                 }
             }
-            Err(error) => {
-                Answer { status: 0, headers: reqwest::header::HeaderMap::new(), body: Value::String(error.to_string()) }
-            }
+            Err(error) => Answer {
+                status: 0,
+                headers: reqwest::header::HeaderMap::new(),
+                body: Value::String(error.to_string()),
+            },
         }
     }
 

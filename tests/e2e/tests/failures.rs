@@ -93,7 +93,8 @@ async fn one_key_has_one_effect_on_all_nodes_and_over_a_leader_change() {
         clients[1].post_with_key(path, "k", body.clone()),
         clients[2].post_with_key(path, "k", body.clone()),
     );
-    let replayed = [&a, &b, &c].iter().filter(|answer| answer.header("idempotency-replayed") == "true").count();
+    let replayed =
+        [&a, &b, &c].iter().filter(|answer| answer.header("idempotency-replayed") == "true").count();
     assert_eq!(replayed, 2, "{a:?} {b:?} {c:?}");
     let leader = cluster.leader().await;
     cluster.nodes[leader].kill().await;
@@ -158,7 +159,8 @@ async fn two_wiped_nodes_do_not_found_a_second_cluster() {
     }
     // Alone they wait: the third may be alive.
     let http = cluster.http(0);
-    eventually("the first node answers", || async { (http.get("/livez").await.status == 200).then_some(()) }).await;
+    eventually("the first node answers", || async { (http.get("/livez").await.status == 200).then_some(()) })
+        .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(http.get("/readyz").await.status, 503);
     // Once it is back they learn that their directories are not the ones that it knows, and stop.
@@ -196,7 +198,8 @@ async fn a_node_that_was_down_through_a_snapshot_catches_up() {
     let followed = cluster.http(down);
     eventually("the ledger is rebuilt", || async {
         let page = followed.get("/movements?after=0&limit=1000").await;
-        (page.status == 200 && page.body["movements"].as_array().is_some_and(|rows| rows.len() == 61)).then_some(())
+        (page.status == 200 && page.body["movements"].as_array().is_some_and(|rows| rows.len() == 61))
+            .then_some(())
     })
     .await;
     cluster.audit().await;
@@ -230,8 +233,12 @@ async fn a_fourth_joins_and_the_old_leader_is_removed() {
     assert_ne!(leader, old);
     reserve(&cluster, leader, "A", 3).await;
     let status = cluster.http(leader).get("/cluster").await.expect(200);
-    let ids: Vec<u64> =
-        status.body["members"].as_array().unwrap().iter().filter_map(|member| member["id"].as_u64()).collect();
+    let ids: Vec<u64> = status.body["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|member| member["id"].as_u64())
+        .collect();
     assert_eq!(ids.len(), 3, "{ids:?}");
     assert!(ids.contains(&4) && !ids.contains(&cluster.nodes[old].id), "{ids:?}");
     cluster.equal_digests().await;

@@ -99,7 +99,7 @@ impl Frozen {
                     audit.fault(3, || format!("hold {}: a line has more ends than units", hold.id));
                 }
             }
-            let is_open = lines.iter().any(|line| line.reserved > 0);
+            let is_open = hold.is_open();
             if is_open != (hold.status == HoldStatus::Held) || is_open != hold.ended.is_none() {
                 audit.fault(3, || format!("hold {}: {:?}, open lines: {is_open}", hold.id, hold.status));
             }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Inventory;
 use crate::{
-    Command, HoldId, HoldStatus, Outcome, Refusal, Reply, RowKey, Seq, Setting, ShortLine, TransferId,
-    TransferStatus,
+    Command, HoldId, HoldStatus, Outcome, Refusal, Reply, RowKey, RowView, Seq, Setting, ShortLine,
+    TransferId, TransferStatus,
 };
 
 /// Bytes of a stored outcome.
@@ -149,39 +149,36 @@ impl Compact {
     pub fn of(reply: &Reply, command: &Command, inventory: &Inventory) -> Self {
         match &reply.result {
             Ok(outcome) => of_outcome(outcome, reply.seq),
-            Err(refusal) => of_refusal(refusal, &inventory.rows_named(command)),
+            Err(refusal) => of_refusal(refusal, command, &inventory.rows_named(command)),
         }
     }
 
     /// The reply to a repeat of `command`.
     pub fn reply(&self, command: &Command, inventory: &Inventory) -> Reply {
         let mut reader = Reader { bytes: &self.0[1..] };
-        let seq = match self.0[0] {
-            tag if tag <= Tag::ModelVersion as u8 => Seq(reader.count()),
-            _ => Seq(0),
-        };
-        Reply { result: self.result(&mut reader, seq, command, inventory), seq, replayed: true }
+        if self.is(Tag::Row) || self.is(Tag::Removed) {
+            let has_moved = reader.byte() != 0;
+            let view = stored_row(&mut reader, command, inventory);
+            let seq = if has_moved { view.last_seq } else { Seq(0) };
+            let outcome = if self.is(Tag::Row) { Outcome::Row(view) } else { Outcome::Removed(view) };
+            return Reply { result: Ok(outcome), seq, replayed: true };
+        }
+        let seq = if self.0[0] <= Tag::ModelVersion as u8 { Seq(reader.count()) } else { Seq(0) };
+        Reply { result: self.result(&mut reader, command, inventory), seq, replayed: true }
+    }
+
+    fn is(&self, tag: Tag) -> bool {
+        self.0[0] == tag as u8
     }
 
     fn result(
         &self,
         reader: &mut Reader<'_>,
-        seq: Seq,
         command: &Command,
         inventory: &Inventory,
     ) -> Result<Outcome, Refusal> {
         let tag = self.0[0];
         let is = |other: Tag| tag == other as u8;
-        if is(Tag::Row) || is(Tag::Removed) {
-            let named = inventory.rows_named(command);
-            let key = named.into_iter().next().expect("a command on a row names it");
-            let mut view = inventory.row_or_blank(key);
-            view.available = reader.number();
-            view.reserved = reader.count();
-            view.version = reader.count();
-            view.last_seq = seq;
-            return Ok(if is(Tag::Row) { Outcome::Row(view) } else { Outcome::Removed(view) });
-        }
         if is(Tag::Hold) {
             let hold = HoldId::from_uuid(reader.uuid());
             return inventory.hold(hold).map(Outcome::Hold).ok_or(Refusal::UnknownHold { hold });
@@ -207,13 +204,31 @@ impl Compact {
     }
 }
 
+/// The row of a stored outcome: as it is now, but for what the outcome kept.
+fn stored_row(reader: &mut Reader<'_>, command: &Command, inventory: &Inventory) -> RowView {
+    let named = inventory.rows_named(command);
+    let key = named.into_iter().next().expect("a command on a row names it");
+    let mut view = inventory.row_or_blank(key);
+    view.available = reader.number();
+    view.reserved = reader.count();
+    view.version = reader.count();
+    view.last_seq = Seq(reader.count());
+    view
+}
+
 fn of_outcome(outcome: &Outcome, seq: Seq) -> Compact {
     let start = |tag| Writer::new(tag).count(seq.0);
     match outcome {
         Outcome::Ticked => start(Tag::Ticked),
         Outcome::Row(row) | Outcome::Removed(row) => {
             let tag = if matches!(outcome, Outcome::Row(_)) { Tag::Row } else { Tag::Removed };
-            start(tag).number(row.available).count(row.reserved).count(row.version)
+            // A command that changed nothing made no movement: the row's last one is not the reply's.
+            Writer::new(tag)
+                .put(&[u8::from(seq != Seq(0))])
+                .number(row.available)
+                .count(row.reserved)
+                .count(row.version)
+                .count(row.last_seq.0)
         }
         Outcome::Hold(hold) => start(Tag::Hold).put(hold.hold.uuid().as_bytes()),
         Outcome::Transfer(transfer) => start(Tag::Transfer).put(transfer.transfer.uuid().as_bytes()),
@@ -224,18 +239,21 @@ fn of_outcome(outcome: &Outcome, seq: Seq) -> Compact {
     .done()
 }
 
-fn of_refusal(refusal: &Refusal, named: &[RowKey]) -> Compact {
+fn of_refusal(refusal: &Refusal, command: &Command, named: &[RowKey]) -> Compact {
     let rows = |tag, rows: &[RowKey]| {
         let kept = rows.len().min(NAMED_ROWS);
         let start = Writer::new(tag).short(kept).short(rows.len() - kept);
         rows[..kept].iter().fold(start, |writer, row| writer.short(place_of(row, named)))
     };
     let lines = |tag, lines: &[ShortLine]| {
-        let kept = lines.len().min(SHORT_LINES);
+        // What the command does not say takes the room of the other lines.
+        let says_quantities = says_quantities(command);
+        let kept = lines.len().min(if says_quantities { SHORT_LINES } else { 1 });
         let start = Writer::new(tag).put(&[u8::try_from(kept).unwrap_or_default()]).short(lines.len() - kept);
-        lines[..kept]
-            .iter()
-            .fold(start, |writer, line| writer.short(place_of(&line.row, named)).number(line.available))
+        lines[..kept].iter().fold(start, |writer, line| {
+            let writer = writer.short(place_of(&line.row, named)).number(line.available);
+            if says_quantities { writer } else { writer.count(line.requested) }
+        })
     };
     match refusal {
         Refusal::UnknownItem { rows: missing, .. } => rows(Tag::UnknownItem, missing),
@@ -312,15 +330,15 @@ fn refusal(tag: u8, reader: &mut Reader<'_>, command: &Command, named: &[RowKey]
     }
     if is(Tag::InsufficientStock) || is(Tag::ExceedsHold) {
         let (kept, mut omitted) = (usize::from(reader.byte()), reader.short());
-        let short: Vec<(usize, i64)> = (0..kept).map(|_| (reader.short(), reader.number())).collect();
-        let lines: Vec<ShortLine> = short
-            .into_iter()
-            .filter_map(|(place, available)| {
-                let row = named.get(place)?.clone();
-                let requested = requested_of(command, &row);
-                Some(ShortLine { row, requested, available })
-            })
-            .collect();
+        let mut lines = Vec::with_capacity(kept);
+        for _ in 0..kept {
+            let (place, available) = (reader.short(), reader.number());
+            let told = if says_quantities(command) { None } else { Some(reader.count()) };
+            if let Some(row) = named.get(place).cloned() {
+                let requested = told.unwrap_or_else(|| requested_of(command, &row));
+                lines.push(ShortLine { row, requested, available });
+            }
+        }
         omitted += kept - lines.len();
         let omitted = u32::try_from(omitted).unwrap_or(u32::MAX);
         return if is(Tag::InsufficientStock) {
@@ -426,7 +444,12 @@ fn transfer_of(command: &Command) -> TransferId {
     }
 }
 
-/// How many of `row` the command asked for; 0 when it named no quantity, as a confirmation of everything does.
+/// Whether the command names the quantities that it asks for: a confirmation of everything does not.
+fn says_quantities(command: &Command) -> bool {
+    !matches!(command, Command::Confirm { lines: None, .. } | Command::Release { lines: None, .. })
+}
+
+/// How many of `row` the command asked for.
 fn requested_of(command: &Command, row: &RowKey) -> u64 {
     match command {
         Command::Reserve { lines, .. }

@@ -12,8 +12,8 @@ use super::transfers::{Transfer, Transfers};
 use super::{Clock, Inventory, Sums};
 use crate::{Config, Digest, ItemId, Seq, StoreId, TransferId, codec};
 
-/// Records in a chunk: some hundred kilobytes at most for all but the longest holds.
-const CHUNK_RECORDS: usize = 1000;
+/// Records in a chunk, each counted by its weight: some hundred kilobytes for all but a single very long hold.
+const CHUNK_WEIGHT: usize = 1000;
 
 /// A state that does not change any more, cheap to take: shares all it can with the live one.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub struct RestoreError(pub String);
 /// One record of a snapshot. A header comes first and an end last, so that nothing can be missing unseen.
 #[derive(Serialize, Deserialize)]
 enum Chunk {
-    Header { clock: Clock, config: Config, sums: Sums },
+    Header { clock: Clock, config: Config, digest: Digest },
     Stores(Vec<StoreId>),
     Items(Vec<ItemId>),
     Rows(Vec<Row>),
@@ -92,13 +92,13 @@ impl Frozen {
     /// The state as records of bounded size, each with its format byte.
     pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let header =
-            Chunk::Header { clock: self.clock.clone(), config: self.config.clone(), sums: self.sums };
+            Chunk::Header { clock: self.clock.clone(), config: self.config.clone(), digest: self.digest };
         let shortfalls = self.transfers.shortfalls.iter().map(|(&item, &qty)| (item, qty));
         let transfers = self.transfers.iter().map(|(&id, transfer)| (id, transfer.clone()));
         let body = batches(self.stores.iter().cloned(), Chunk::Stores)
             .chain(batches(self.items.iter().cloned(), Chunk::Items))
             .chain(batches(self.rows.iter().cloned(), Chunk::Rows))
-            .chain(batches(self.holds.iter().cloned(), Chunk::Holds))
+            .chain(heavy_batches(self.holds.iter().cloned(), hold_weight, Chunk::Holds))
             .chain(batches(self.free.iter().copied(), Chunk::Free))
             .chain(batches(transfers, Chunk::Transfers))
             .chain(batches(shortfalls, Chunk::Shortfalls))
@@ -162,21 +162,37 @@ impl Frozen {
     }
 }
 
-/// Groups records into chunks.
-fn batches<T>(
+/// Groups records of about the same size into chunks.
+fn batches<T>(records: impl Iterator<Item = T>, chunk: fn(Vec<T>) -> Chunk) -> impl Iterator<Item = Chunk> {
+    heavy_batches(records, |_| 1, chunk)
+}
+
+/// Groups records into chunks of about the same weight.
+fn heavy_batches<T>(
     mut records: impl Iterator<Item = T>,
+    weight: fn(&T) -> usize,
     chunk: fn(Vec<T>) -> Chunk,
 ) -> impl Iterator<Item = Chunk> {
     std::iter::from_fn(move || {
-        let batch: Vec<T> = records.by_ref().take(CHUNK_RECORDS).collect();
+        let (mut batch, mut sum) = (Vec::new(), 0);
+        while sum < CHUNK_WEIGHT {
+            let Some(record) = records.next() else { break };
+            sum += weight(&record);
+            batch.push(record);
+        }
         if batch.is_empty() { None } else { Some(chunk(batch)) }
     })
+}
+
+/// A hold weighs as much as its lines.
+fn hold_weight(hold: &Option<Hold>) -> usize {
+    hold.as_ref().map_or(1, |hold| hold.lines.as_slice().len().max(1))
 }
 
 /// A state that is being read.
 #[derive(Default)]
 struct Loading {
-    header: Option<(Clock, Config, Sums)>,
+    header: Option<(Clock, Config, Digest)>,
     ended: bool,
     records: u64,
     stores: Names<StoreId>,
@@ -200,8 +216,8 @@ impl Loading {
             return Err(broken("its records are not in order"));
         }
         let count = match chunk {
-            Chunk::Header { clock, config, sums } => {
-                self.header = Some((clock, config, sums));
+            Chunk::Header { clock, config, digest } => {
+                self.header = Some((clock, config, digest));
                 0
             }
             Chunk::Stores(stores) => each(stores, |store| self.stores.intern(&store)),
@@ -266,7 +282,7 @@ impl Loading {
     }
 
     fn finish(self) -> Result<Inventory, RestoreError> {
-        let (clock, config, sums) = self.header.ok_or_else(|| broken("it is empty"))?;
+        let (clock, config, digest) = self.header.ok_or_else(|| broken("it is empty"))?;
         if !self.ended {
             return Err(broken("its end is missing"));
         }
@@ -277,7 +293,7 @@ impl Loading {
         if places != self.free.len() + self.holds.iter().flatten().count() {
             return Err(broken("free places are missing"));
         }
-        let inventory = Inventory {
+        let mut inventory = Inventory {
             clock,
             config,
             stores: self.stores,
@@ -287,9 +303,10 @@ impl Loading {
             transfers: self.transfers,
             keys: self.keys,
             events: self.events,
-            sums,
+            sums: Sums::default(),
         };
-        if inventory.freeze().recomputed() == sums {
+        inventory.sums = inventory.freeze().recomputed();
+        if inventory.digest() == digest {
             Ok(inventory)
         } else {
             Err(broken("its records do not give its digest"))

@@ -202,7 +202,7 @@ impl Inventory {
                 change(&mut hold.lines.as_mut_slice()[part.line], part.qty);
             }
             hold.last_seq = last_seq;
-            if hold.reserved() == 0 {
+            if !hold.is_open() {
                 hold.ended = Some((ended_by, now));
                 hold.status = final_status(hold, ended_by);
             }
@@ -211,8 +211,8 @@ impl Inventory {
 
     /// Takes again what a hold lost to its deadline, and sells it in the same step.
     fn reacquire(&mut self, step: &mut Step, by: By<'_>, ix: u32, lines: Option<&[Merged<'_>]>) -> Decision {
-        let parts = self.parts(ix, lines, HoldLine::expired)?;
-        self.check_rows_live(&parts)?;
+        let mut parts = self.parts(ix, lines, HoldLine::expired)?;
+        self.find_rows_again(&mut parts)?;
         self.check_sold(&parts)?;
         let rows: Vec<u32> = parts.iter().map(|part| part.row).collect();
         let mut short = self.short_parts(&parts);
@@ -233,7 +233,9 @@ impl Inventory {
         }
         self.change_hold(ix, |hold| {
             for part in &parts {
-                hold.lines.as_mut_slice()[part.line].reserved += part.qty;
+                let line = &mut hold.lines.as_mut_slice()[part.line];
+                line.row = part.row;
+                line.reserved += part.qty;
             }
         });
         let all_back = self.holds.get(ix).lines.as_slice().iter().all(|line| line.expired() == 0);
@@ -241,10 +243,19 @@ impl Inventory {
         self.sell(step, by, ix, &parts, ended_by)
     }
 
-    fn check_rows_live(&self, parts: &[Part]) -> Result<(), Refusal> {
-        let gone = parts.iter().filter(|part| self.rows.get(part.row).removed);
-        let rows: Vec<_> = gone.map(|part| self.row_key(part.row)).collect();
-        if rows.is_empty() { Ok(()) } else { Err(Refusal::UnknownItem { rows, omitted: 0 }) }
+    /// Rows that were taken away since may have come again; names every one that has not.
+    fn find_rows_again(&self, parts: &mut [Part]) -> Result<(), Refusal> {
+        let mut gone = Vec::new();
+        for part in parts {
+            let row = self.rows.get(part.row);
+            if row.removed {
+                match self.rows.find(row.store, row.item) {
+                    Some(again) => part.row = again,
+                    None => gone.push(self.row_key(part.row)),
+                }
+            }
+        }
+        if gone.is_empty() { Ok(()) } else { Err(Refusal::UnknownItem { rows: gone, omitted: 0 }) }
     }
 
     fn short_parts(&self, parts: &[Part]) -> Vec<ShortLine> {

@@ -82,8 +82,8 @@ pub struct Hold {
 }
 
 impl Hold {
-    pub fn reserved(&self) -> u64 {
-        self.lines.as_slice().iter().map(|line| line.reserved).sum()
+    pub fn is_open(&self) -> bool {
+        self.lines.as_slice().iter().any(|line| line.reserved > 0)
     }
 
     pub fn was_confirmed(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Inventory;
-use crate::{Command, Line, MAX_TOTAL, Refusal, RowKey};
+use crate::{Command, ItemId, Line, MAX_TOTAL, Refusal, RowKey, StoreId};
 
 /// A line of a command, merged with the others of its row.
 pub struct Merged<'a> {
@@ -70,11 +70,17 @@ impl Inventory {
             Command::Transfer { item, from, to, .. } => {
                 [from, to].map(|store| RowKey { store: store.clone(), item: item.clone() }).to_vec()
             }
+            Command::ReceiveTransfer { transfer, .. }
+            | Command::CloseTransfer { transfer, .. }
+            | Command::CancelTransfer { transfer, .. } => {
+                let key = |store: StoreId, item: &ItemId| RowKey { store, item: item.clone() };
+                let found = self.transfer(*transfer);
+                found.map_or_else(Vec::new, |found| {
+                    vec![key(found.to, &found.item), key(found.from, &found.item)]
+                })
+            }
             Command::Tick
             | Command::Extend { .. }
-            | Command::ReceiveTransfer { .. }
-            | Command::CloseTransfer { .. }
-            | Command::CancelTransfer { .. }
             | Command::Configure { .. }
             | Command::TrimLedger { .. }
             | Command::RaiseModelVersion { .. } => Vec::new(),

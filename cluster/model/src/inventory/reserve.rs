@@ -194,8 +194,8 @@ fn content_hash(
         }
         hash.update(&merged.qty.to_le_bytes());
     }
-    hash.update(&ttl_ms.unwrap_or(0).to_le_bytes());
-    hash.update(&[u8::from(allow_partial), u8::from(owner.is_some())]);
+    hash.update(&ttl_ms.unwrap_or_default().to_le_bytes());
+    hash.update(&[u8::from(ttl_ms.is_some()), u8::from(allow_partial), u8::from(owner.is_some())]);
     hash.update(owner.map_or("", Owner::as_str).as_bytes());
     hash.digest()
 }

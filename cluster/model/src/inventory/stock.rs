@@ -38,10 +38,11 @@ impl Inventory {
         delta: i64,
         expected_version: Option<u64>,
     ) -> Decision {
-        let ix = self.known_row(store, item)?;
         if delta == 0 || delta.unsigned_abs() > MAX_TOTAL {
-            return Err(Refusal::QuantityOutOfRange { row: Some(self.row_key(ix)) });
+            let row = RowKey { store: store.clone(), item: item.clone() };
+            return Err(Refusal::QuantityOutOfRange { row: Some(row) });
         }
+        let ix = self.known_row(store, item)?;
         self.check_version(ix, expected_version)?;
         let is_short = |row: &Row| delta < 0 && row.available + delta < 0;
         if is_short(self.rows.get(ix)) {

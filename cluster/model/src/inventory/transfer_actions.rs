@@ -6,8 +6,8 @@ use super::expiry::signed;
 use super::transfers::Transfer;
 use super::{By, Decision, Done, Inventory, Step};
 use crate::{
-    Cause, ItemId, MovementKind, Outcome, Quantity, Refusal, RowKey, Seq, ShortLine, StoreId, TransferId,
-    TransferStatus,
+    Cause, ItemId, MAX_TOTAL, MovementKind, Outcome, Quantity, Refusal, RowKey, Seq, ShortLine, StoreId,
+    TransferId, TransferStatus,
 };
 
 /// What goes where.
@@ -62,6 +62,7 @@ impl Inventory {
             shortfall: 0,
             returned: 0,
             made_seq: self.clock.last_seq.0,
+            last_seq: self.clock.last_seq.0,
             ended_at: at_once.then_some(self.clock.now),
         };
         self.put_transfer(id, transfer);
@@ -83,7 +84,7 @@ impl Inventory {
         let remaining = transfer.in_transit();
         match (transfer.status, qty) {
             (TransferStatus::Received, None) if transfer.shortfall == 0 => {
-                return Ok(Done::before(self.transfer_outcome(id), Seq(transfer.made_seq)));
+                return Ok(Done::before(self.transfer_outcome(id), Seq(transfer.last_seq)));
             }
             (TransferStatus::Cancelled, _) | (TransferStatus::Received, None) => {
                 return Err(conflict(id, &transfer));
@@ -106,13 +107,17 @@ impl Inventory {
         let mut transfer = self.known_transfer(id)?;
         match transfer.status {
             TransferStatus::Received if transfer.shortfall > 0 => {
-                return Ok(Done::before(self.transfer_outcome(id), Seq(transfer.made_seq)));
+                return Ok(Done::before(self.transfer_outcome(id), Seq(transfer.last_seq)));
             }
             TransferStatus::Received | TransferStatus::Cancelled => return Err(conflict(id, &transfer)),
             TransferStatus::Shipped => {}
         }
         let rest = transfer.in_transit();
         let to = self.row_of(transfer.to, transfer.item)?;
+        let fallen_short = self.transfers.shortfalls.get(&transfer.item).copied().unwrap_or_default();
+        if fallen_short + rest > MAX_TOTAL {
+            return Err(Refusal::QuantityOutOfRange { row: Some(self.row_key(to)) });
+        }
         let cause = Cause::Transfer { transfer: id };
         self.book(step, by, to, (MovementKind::Shortfall, signed(rest), cause), |_| {});
         transfer.shortfall = rest;
@@ -125,7 +130,7 @@ impl Inventory {
         let mut transfer = self.known_transfer(id)?;
         match transfer.status {
             TransferStatus::Cancelled => {
-                return Ok(Done::before(self.transfer_outcome(id), Seq(transfer.made_seq)));
+                return Ok(Done::before(self.transfer_outcome(id), Seq(transfer.last_seq)));
             }
             TransferStatus::Received => return Err(conflict(id, &transfer)),
             TransferStatus::Shipped if transfer.received > 0 => return Err(conflict(id, &transfer)),
@@ -137,6 +142,7 @@ impl Inventory {
         transfer.returned = transfer.qty;
         transfer.status = TransferStatus::Cancelled;
         transfer.ended_at = Some(self.clock.now);
+        transfer.last_seq = self.clock.last_seq.0;
         self.put_transfer(id, transfer);
         Ok(Done::now(self.transfer_outcome(id)))
     }
@@ -180,6 +186,7 @@ impl Inventory {
     }
 
     fn end_when_done(&mut self, id: TransferId, mut transfer: Transfer) {
+        transfer.last_seq = self.clock.last_seq.0;
         if transfer.in_transit() == 0 {
             transfer.status = TransferStatus::Received;
             transfer.ended_at = Some(self.clock.now);

@@ -21,7 +21,10 @@ pub struct Transfer {
     pub received: u64,
     pub shortfall: u64,
     pub returned: u64,
+    /// The last movement of its making.
     pub made_seq: u64,
+    /// The last movement that it made.
+    pub last_seq: u64,
     pub ended_at: Option<ClusterTime>,
 }
 
@@ -47,6 +50,7 @@ impl Transfer {
             self.shortfall,
             self.returned,
             self.made_seq,
+            self.last_seq,
             ended_at,
         ] {
             hash.update(&field.to_le_bytes());
@@ -91,11 +95,14 @@ impl Transfers {
         Arc::make_mut(&mut self.transfers).remove(&id)
     }
 
-    /// What is under way to or from a row.
+    /// What is under way to or from a row; the largest number when it is more than that.
     pub fn in_transit(&self, store: u32, item: u32) -> u64 {
         let touching =
             |transfer: &&Transfer| transfer.item == item && (transfer.from == store || transfer.to == store);
-        self.transfers.values().filter(touching).map(Transfer::in_transit).sum()
+        self.transfers
+            .values()
+            .filter(touching)
+            .fold(0, |sum, transfer| transfer.in_transit().saturating_add(sum))
     }
 
     pub fn open_count(&self) -> u64 {

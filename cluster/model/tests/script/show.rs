@@ -1,0 +1,357 @@
+//! What the model says, in the words of a script.
+
+use holdfast_model::{
+    Cause, Config, HoldId, HoldLineView, HoldStatus, HoldView, Movement, MovementKind, Outcome, Refusal,
+    Reply, RowKey, RowView, Seq, Setting, ShortLine, Stats, TransferId, TransferStatus, TransferView,
+};
+
+/// A text that a script can be read by.
+pub trait Show {
+    fn show(&self) -> String;
+}
+
+/// Milliseconds in the largest unit that they are a whole number of.
+pub fn time(millis: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{millis}ms"), |(unit, name)| format!("{}{name}", millis / unit))
+}
+
+/// The texts that are not empty, with `between`.
+fn joined<T: AsRef<str>>(texts: impl IntoIterator<Item = T>, between: &str) -> String {
+    let texts: Vec<T> = texts.into_iter().filter(|text| !text.as_ref().is_empty()).collect();
+    texts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(between)
+}
+
+/// `name value`, or nothing for 0.
+fn unless_zero(name: &str, value: impl Into<i128>) -> String {
+    let value = value.into();
+    if value == 0 { String::new() } else { format!("{name} {value}") }
+}
+
+/// `name value`, or nothing when there is none.
+fn if_some(name: &str, value: Option<impl std::fmt::Display>) -> String {
+    value.map_or_else(String::new, |value| format!("{name} {value}"))
+}
+
+impl Show for Seq {
+    fn show(&self) -> String {
+        format!("#{}", self.0)
+    }
+}
+
+impl Show for HoldId {
+    fn show(&self) -> String {
+        format!("hold {}", self.uuid().as_u128())
+    }
+}
+
+impl Show for TransferId {
+    fn show(&self) -> String {
+        format!("transfer {}", self.uuid().as_u128())
+    }
+}
+
+impl Show for RowKey {
+    fn show(&self) -> String {
+        format!("{}/{}", self.store, self.item)
+    }
+}
+
+impl Show for Reply {
+    fn show(&self) -> String {
+        let seq = if self.seq == Seq(0) { String::new() } else { format!(" {}", self.seq.show()) };
+        let again = if self.replayed { " again" } else { "" };
+        match &self.result {
+            Ok(outcome) => format!("ok{seq}{again}: {}", outcome.show()),
+            Err(refusal) => format!("refused{seq}{again}: {}", refusal.show()),
+        }
+    }
+}
+
+impl Show for Outcome {
+    fn show(&self) -> String {
+        match self {
+            Self::Ticked => "ticked".to_owned(),
+            Self::Row(row) => row.show(),
+            Self::Removed(row) => format!("removed {}", row.show()),
+            Self::Hold(hold) => hold.show(),
+            Self::Transfer(transfer) => transfer.show(),
+            Self::Configured(config) => config.show(),
+            Self::Trimmed(seq) => format!("the ledger starts at {}", seq.show()),
+            Self::ModelVersion(version) => format!("rules of version {version}"),
+        }
+    }
+}
+
+impl Show for RowView {
+    fn show(&self) -> String {
+        let policy = joined(
+            [
+                unless_zero("safety stock", self.policy.safety_stock),
+                unless_zero("backorder limit", self.policy.backorder_limit),
+            ],
+            ", ",
+        );
+        let flags =
+            [if self.retired { "retired" } else { "" }, if self.oversold() { "oversold" } else { "" }];
+        let start = format!(
+            "{} available {}, reserved {}, version {}, last {}",
+            self.row.show(),
+            self.available,
+            self.reserved,
+            self.version,
+            self.last_seq.show()
+        );
+        joined([start, policy, joined(flags, ", ")], ", ")
+    }
+}
+
+/// A row with what it came from.
+pub fn full_row(row: &RowView) -> String {
+    let sums = [
+        unless_zero("opening", row.opening),
+        unless_zero("received", row.received),
+        unless_zero("adjusted", row.adjusted),
+        unless_zero("counted", row.counted),
+        unless_zero("transferred in", row.transferred_in),
+        unless_zero("transferred out", row.transferred_out),
+        unless_zero("sold", row.sold),
+    ];
+    let (on_hand, sellable) = (row.on_hand(), row.sellable());
+    format!("{}\n  on hand {on_hand}, sellable {sellable}: {}", row.show(), joined(sums, ", "))
+}
+
+impl Show for HoldView {
+    fn show(&self) -> String {
+        let status = match self.status {
+            HoldStatus::Held => "HELD",
+            HoldStatus::Confirmed => "CONFIRMED",
+            HoldStatus::Released => "RELEASED",
+            HoldStatus::Expired => "EXPIRED",
+        };
+        let left = match (self.expires_at, self.expires_in_ms, self.status) {
+            (Some(at), Some(left), HoldStatus::Held) => {
+                format!("until {} ({} left)", time(at.0), time(left))
+            }
+            (Some(at), Some(0), _) => format!("until {}", time(at.0)),
+            (None, None, _) => String::new(),
+            other => format!("with deadlines that do not agree: {other:?}"),
+        };
+        let utc =
+            if_some("utc", self.expires_at_utc.filter(|utc| Some(utc.0) != at_epoch(self)).map(|utc| utc.0));
+        let owner = if_some("for", self.owner.as_ref());
+        let head = joined([self.hold.show(), status.to_owned(), left, utc, owner], " ");
+        format!("{head}: {}", joined(self.lines.iter().map(Show::show), "; "))
+    }
+}
+
+/// The deadline as UTC while no offset is known.
+fn at_epoch(hold: &HoldView) -> Option<i64> {
+    hold.expires_at.and_then(|at| i64::try_from(at.0).ok())
+}
+
+impl Show for HoldLineView {
+    fn show(&self) -> String {
+        let asked = if self.requested == self.granted {
+            format!("{} {}", self.row.show(), self.granted)
+        } else {
+            format!("{} {} of {}", self.row.show(), self.granted, self.requested)
+        };
+        let ends = [
+            unless_zero("reserved", self.reserved),
+            unless_zero("confirmed", self.confirmed),
+            unless_zero("released", self.released),
+            unless_zero("expired", self.expired),
+        ];
+        joined([asked, joined(ends, ", ")], " = ")
+    }
+}
+
+impl Show for TransferView {
+    fn show(&self) -> String {
+        let status = show_status(self.status);
+        let parts = [
+            unless_zero("under way", self.in_transit()),
+            unless_zero("received", self.received),
+            unless_zero("short", self.shortfall),
+            unless_zero("returned", self.returned),
+        ];
+        let (item, from, to, qty) = (&self.item, &self.from, &self.to, self.qty);
+        format!("{} {status} {qty} {item} {from} to {to}: {}", self.transfer.show(), joined(parts, ", "))
+    }
+}
+
+fn show_status(status: TransferStatus) -> &'static str {
+    match status {
+        TransferStatus::Shipped => "SHIPPED",
+        TransferStatus::Received => "RECEIVED",
+        TransferStatus::Cancelled => "CANCELLED",
+    }
+}
+
+impl Show for Config {
+    fn show(&self) -> String {
+        let setting = |setting: Setting| {
+            let value = self.get(setting);
+            let is_time = setting.name().ends_with("Ms");
+            format!("{} {}", setting.name(), if is_time { time(value) } else { value.to_string() })
+        };
+        joined(Setting::ALL.map(setting), ", ")
+    }
+}
+
+pub fn stats(stats: &Stats) -> String {
+    format!(
+        "rows {}; holds open {}, due {}, ended {}; transfers open {}; keys {}, events {}",
+        stats.rows,
+        stats.holds_open,
+        stats.holds_due,
+        stats.holds_ended,
+        stats.transfers_open,
+        stats.keys,
+        stats.events
+    )
+}
+
+impl Show for Movement {
+    fn show(&self) -> String {
+        let kind = show_kind(self.kind);
+        let start = format!("{} {kind} {}/{} {}", self.seq.show(), self.store, self.item, self.qty);
+        let after = format!(
+            "(available {}, reserved {}, version {}, after {})",
+            self.available,
+            self.reserved,
+            self.version,
+            self.prev_seq.show()
+        );
+        let utc = self.at_utc.0.wrapping_sub_unsigned(self.at.0);
+        let utc = if_some("utc", Some(self.at_utc.0).filter(|_| utc != 0));
+        let who = [
+            if_some("by", self.actor.as_ref()),
+            if_some("reason", self.reason.as_ref()),
+            if_some("ref", self.reference.as_ref()),
+        ];
+        let at = format!("at {}", time(self.at.0));
+        joined([start, after, at, utc, self.cause.show(), joined(who, " ")], " ")
+    }
+}
+
+fn show_kind(kind: MovementKind) -> &'static str {
+    match kind {
+        MovementKind::Created => "CREATED",
+        MovementKind::Reserved => "RESERVED",
+        MovementKind::Confirmed => "CONFIRMED",
+        MovementKind::Released => "RELEASED",
+        MovementKind::Expired => "EXPIRED",
+        MovementKind::Extended => "EXTENDED",
+        MovementKind::Sold => "SOLD",
+        MovementKind::Received => "RECEIVED",
+        MovementKind::Adjusted => "ADJUSTED",
+        MovementKind::Counted => "COUNTED",
+        MovementKind::TransferOut => "TRANSFER_OUT",
+        MovementKind::TransferIn => "TRANSFER_IN",
+        MovementKind::Shortfall => "SHORTFALL",
+        MovementKind::Policy => "POLICY",
+        MovementKind::Retired => "RETIRED",
+    }
+}
+
+impl Show for Cause {
+    fn show(&self) -> String {
+        match self {
+            Self::Row => String::new(),
+            Self::Hold { hold, expires_at } => {
+                joined([hold.show(), if_some("until", expires_at.map(|at| time(at.0)))], " ")
+            }
+            Self::Transfer { transfer } => transfer.show(),
+            Self::Event { event } => format!("event {event}"),
+            Self::Policy(policy) => {
+                format!("safety stock {}, backorder limit {}", policy.safety_stock, policy.backorder_limit)
+            }
+        }
+    }
+}
+
+impl Show for ShortLine {
+    fn show(&self) -> String {
+        format!("{} wants {}, has {}", self.row.show(), self.requested, self.available)
+    }
+}
+
+/// Rows or lines that a refusal names, and how many it does not.
+fn named<T: Show>(things: &[T], omitted: u32) -> String {
+    let more = if omitted == 0 { String::new() } else { format!("{omitted} more") };
+    joined(things.iter().map(Show::show).chain([more]), "; ")
+}
+
+impl Show for Refusal {
+    fn show(&self) -> String {
+        match self {
+            Self::UnknownItem { rows, omitted } => format!("unknown item {}", named(rows, *omitted)),
+            Self::ItemRetired { rows, omitted } => format!("item retired {}", named(rows, *omitted)),
+            Self::SkuExists { row, current_version } => {
+                format!("sku exists {} at version {current_version}", row.show())
+            }
+            Self::InsufficientStock { lines, omitted } => {
+                format!("insufficient stock {}", named(lines, *omitted))
+            }
+            Self::BelowZero { available, delta } => {
+                format!("below zero: available {available}, delta {delta}")
+            }
+            Self::VersionConflict { current_version } => format!("version conflict: now {current_version}"),
+            Self::NotEmpty { row, on_hand, reserved, in_transit } => format!(
+                "not empty {}: on hand {on_hand}, reserved {reserved}, in transit {in_transit}",
+                row.show()
+            ),
+            Self::QuantityOutOfRange { row } => joined(
+                ["quantity out of range".to_owned(), row.as_ref().map_or_else(String::new, Show::show)],
+                " ",
+            ),
+            Self::CursorCompacted { oldest } => format!("cursor compacted: oldest {}", oldest.show()),
+            Self::SeqAhead { last } => format!("seq ahead: last {}", last.show()),
+            Self::NoLines => "no lines".to_owned(),
+            Self::TooManyLines { got, limit } => format!("too many lines: got {got}, limit {limit}"),
+            Self::TtlOutOfRange { max_ms } => format!("ttl out of range: at most {}", time(*max_ms)),
+            Self::SameStore => "same store".to_owned(),
+            other => show_about_ids(other),
+        }
+    }
+}
+
+/// Refusals about a hold, a transfer, a key, an event or a setting.
+fn show_about_ids(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::UnknownHold { hold } => format!("unknown {}", hold.show()),
+        Refusal::HoldExists { hold, state } => format!("{} exists, {state:?}", hold.show()),
+        Refusal::HoldExpired { hold } => format!("{} expired", hold.show()),
+        Refusal::HoldReleased { hold } => format!("{} released", hold.show()),
+        Refusal::HoldConfirmed { hold } => format!("{} confirmed", hold.show()),
+        Refusal::ExceedsHold { hold, lines, omitted } => {
+            format!("exceeds {}: {}", hold.show(), named(lines, *omitted))
+        }
+        Refusal::UnknownTransfer { transfer } => format!("unknown {}", transfer.show()),
+        Refusal::TransferExists { transfer, state } => {
+            format!("{} exists, {}", transfer.show(), show_status(*state))
+        }
+        Refusal::OverReceipt { transfer, remaining } => {
+            format!("over receipt of {}: remaining {remaining}", transfer.show())
+        }
+        Refusal::TransferConflict { transfer, state, received } => {
+            format!("{} is {}, received {received}", transfer.show(), show_status(*state))
+        }
+        Refusal::KeyRequired => "key required".to_owned(),
+        Refusal::KeyReused => "key reused".to_owned(),
+        Refusal::KeyTableFull { cap_bytes } => format!("key table full: cap {cap_bytes} bytes"),
+        Refusal::EventExists => "event exists".to_owned(),
+        Refusal::EventTooOld { window_ms } => format!("event too old: window {}", time(*window_ms)),
+        Refusal::EventTableFull { cap_bytes } => format!("event table full: cap {cap_bytes} bytes"),
+        Refusal::SettingOutOfRange { setting, min, max } => {
+            format!("setting {} out of range: {min} to {max}", setting.name())
+        }
+        Refusal::ModelVersion { current, supported } => {
+            format!("model version: now {current}, supported {supported}")
+        }
+        other => format!("{other:?}"),
+    }
+}
