@@ -29,6 +29,8 @@ mod state;
 mod status;
 mod stop;
 mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod types;
 mod wire;
 

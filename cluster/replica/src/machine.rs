@@ -119,7 +119,9 @@ impl<H: Host> RaftStateMachine<Types<H>> for Machine<H> {
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
-        let (head, inventory) = self.disk.run(move || snapshots.load(&snapshot.name)).await?;
+        let name = snapshot.name.clone();
+        let (head, inventory) = self.disk.run(move || snapshots.load(&name)).await?;
+        self.snapshots.note(snapshot);
         self.state
             .ledger
             .note_snapshot(inventory.last_seq(), inventory.ledger_start())

@@ -168,15 +168,21 @@ impl<D: Disk> Snapshots<D> {
     fn keep(&self, file: SnapshotFile, partial: &str) -> io::Result<SnapshotFile> {
         self.disk.rename(partial, &file.name)?;
         self.disk.sync_dir()?;
+        self.note(file.clone());
         let mut files = self.files.lock();
-        files.retain(|other| other.name != file.name);
-        files.push(file.clone());
-        files.sort_by(|a, b| a.name.cmp(&b.name));
         while files.len() > KEPT {
             let old = files.remove(0);
             self.disk.remove(&old.name)?;
         }
         Ok(file)
+    }
+
+    /// Takes note of a snapshot that is on disk.
+    pub fn note(&self, file: SnapshotFile) {
+        let mut files = self.files.lock();
+        files.retain(|other| other.name != file.name);
+        files.push(file);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// A part of a snapshot file, to be sent.

@@ -134,9 +134,9 @@ impl<H: Host> Core<H> {
     /// When it does not follow the last one: the log must have no hole.
     pub fn push(&mut self, entry: EntryOf<Types<H>>) -> io::Result<()> {
         let id = LogIdRecord::of::<H>(&entry.log_id);
-        let expected = self.last().map_or(0, |last| last.index + 1);
-        if id.index != expected {
-            return Err(io::Error::other(format!("entry {} does not follow entry {expected} − 1", id.index)));
+        // A log with nothing in it starts wherever its first entry is.
+        if let Some(last) = self.last().filter(|last| last.index + 1 != id.index) {
+            return Err(io::Error::other(format!("entry {} does not follow entry {}", id.index, last.index)));
         }
         let place = self.write(|bytes| record::write_entry::<H>(&entry, bytes));
         if let Some(segment) = self.segments.back_mut() {

@@ -394,8 +394,9 @@ impl<H: Host> RaftLogStorage<Types<H>> for Log<H> {
     async fn truncate_after(&mut self, last: Option<LogIdOf<Types<H>>>) -> Result<(), io::Error> {
         let last = last.as_ref().map(LogIdRecord::of::<H>);
         self.durably(|core| {
-            core.truncate_after(last);
+            // Written first: should it begin a segment, the segment's head tells of the log as it was before.
             core.write_note(Kind::Truncated, last);
+            core.truncate_after(last);
         })
         .await
     }
@@ -403,8 +404,8 @@ impl<H: Host> RaftLogStorage<Types<H>> for Log<H> {
     async fn purge(&mut self, upto: LogIdOf<Types<H>>) -> Result<(), io::Error> {
         let upto = LogIdRecord::of::<H>(&upto);
         self.durably(|core| {
-            let unneeded = core.purge(upto);
             core.write_note(Kind::Purged, Some(upto));
+            let unneeded = core.purge(upto);
             core.ops.push(Op::Remove(unneeded));
         })
         .await

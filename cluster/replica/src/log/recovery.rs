@@ -89,14 +89,19 @@ fn take<H: Host>(core: &mut Core<H>, kind: Kind, payload: &[u8], place: Place) -
         Kind::Entry => {
             let entry = record::entry::<H>(payload)?;
             let id = LogIdRecord::of::<H>(&entry.log_id);
-            let expected = core.last().map_or(0, |last| last.index + 1);
-            if id.index != expected {
-                return Err(format!("entry {} stands where entry {expected} should", id.index));
+            if let Some(last) = core.last().filter(|last| last.index + 1 != id.index) {
+                return Err(format!("entry {} stands after entry {}", id.index, last.index));
             }
             core.note(id, place);
         }
         Kind::Committed => core.committed = id()?,
-        Kind::Truncated => core.truncate_after(id()?),
+        Kind::Truncated => {
+            let last = id()?;
+            core.truncate_after(last);
+            // What a head tells of segments that are gone is undone as well.
+            core.purged =
+                core.purged.filter(|purged| purged.index <= last.map_or(0, |last| last.index)).or(last);
+        }
         Kind::Purged => {
             if let Some(upto) = id()? {
                 // Segments are removed only once this record is durable: those that it freed may still be here.
@@ -115,7 +120,8 @@ fn take_head<H: Host>(core: &mut Core<H>, payload: &[u8], number: u64) -> Result
         return Err(format!("the file holds segment {}", head.segment));
     }
     if core.segments.len() == 1 {
-        // Everything before this segment was purged: either the head says so, or a record further on.
+        // Everything before this segment was purged, which the head or a record further on says, or cut off, which a
+        // record further on says. A segment that is missing without that is noticed against the snapshot.
         core.purged = head.last.max(head.purged);
         core.committed = head.committed;
         return Ok(());
