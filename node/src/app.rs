@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -13,7 +14,7 @@ use holdfast_api::{ErrorCode, Problem, header};
 use holdfast_replica::Replica;
 
 use crate::forward::Forwarder;
-use crate::reply::problem;
+use crate::reply::{malformed, problem};
 use crate::routes;
 
 /// What handlers share. Cheap to clone: a handle.
@@ -82,9 +83,19 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     problem(&Problem::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path())))
 }
 
+/// Errors that the framework answers in words of its own, such as a path that is not UTF-8.
+fn as_problem(response: Response) -> Response {
+    let is_plain =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if response.status().is_client_error() && is_plain {
+        return problem(&malformed("the path or query cannot be read"));
+    }
+    response
+}
+
 /// Every answer tells how far this node is and who leads; a forwarded one tells it of the leader already.
 async fn say_where_we_are(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let mut response = as_problem(next.run(request).await);
     let headers = response.headers_mut();
     let applied = HeaderName::from_static(header::APPLIED_SEQ);
     if !headers.contains_key(&applied) {

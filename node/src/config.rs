@@ -245,7 +245,6 @@ impl Config {
         if !cluster.is_empty() && !join.is_empty() {
             return wrong("cluster and join exclude each other: found a new cluster or join one".to_owned());
         }
-        let cluster = if cluster.is_empty() && join.is_empty() { vec![me.clone()] } else { cluster };
         check_me(&me, &cluster)?;
         let dir = settings.dir.unwrap_or_else(|| "holdfast-data".into());
         let timing = timing(settings.heartbeat_ms, settings.election_min_ms, settings.election_max_ms)?;

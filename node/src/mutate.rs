@@ -10,14 +10,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, OCTET_STREAM, Problem, header};
 use holdfast_model::{Command, HoldId, Key, Request as ModelRequest, TransferId, fingerprint};
-use holdfast_replica::{AdminError, Member, SubmitError, Submitted};
+use holdfast_replica::{AdminError, LedgerError, Member, SubmitError, Submitted};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::App;
 use crate::forward::{Forwarded, location, not_taken, was_forwarded};
-use crate::reply::{malformed, of_admin_error, of_reply, of_submit_error, problem};
+use crate::reply::{malformed, of_admin_error, of_ledger_error, of_reply, of_submit_error, problem};
 
 /// The largest body of a single command, in bytes.
 pub const MAX_BODY_BYTES: usize = 8 << 20;
@@ -37,10 +37,12 @@ impl Whole {
     /// Reads a request.
     ///
     /// # Errors
-    /// When its body is larger than `max_bytes`, or ends too early.
-    pub async fn read(request: Request, max_bytes: usize) -> Result<Self, Problem> {
+    /// When its body is larger than `max_bytes`, ends too early, or does not come in the time of a request.
+    pub async fn read(app: &App, request: Request, max_bytes: usize) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = read_body(body, max_bytes).await?;
+        let reading = timeout(app.request_timeout(), read_body(body, max_bytes));
+        let late = || Problem::new(ErrorCode::RequestTimeout, "the body did not come in time");
+        let body = reading.await.map_err(|_| late())??;
         Ok(Self { parts, body })
     }
 
@@ -59,8 +61,11 @@ impl Whole {
                 "the content type must be application/json",
             ));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| malformed(format!("the body cannot be read: {error}")))
+        // The decoder would take an array for an object's fields in order.
+        if self.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(malformed("the body must be a JSON object"));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| unreadable(&error))
     }
 
     /// Whether the body says that it is of this content type.
@@ -74,6 +79,15 @@ impl Whole {
     pub fn is_octets(&self) -> bool {
         self.has_content_type(OCTET_STREAM)
     }
+}
+
+/// A body of the wrong form, or one of the right form with a number that no quantity reaches.
+fn unreadable(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let is_out_of_range = text.contains("a quantity must be") || text.contains("invalid value: integer");
+    let code =
+        if error.is_data() && is_out_of_range { ErrorCode::QuantityOutOfRange } else { ErrorCode::Malformed };
+    Problem::new(code, format!("the body cannot be read: {text}"))
 }
 
 async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
@@ -92,7 +106,7 @@ fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
         .any(|error| error.to_string().contains("length limit exceeded"))
 }
 
-/// The request for a command: with the key that came with it, and with an id where it still needs one.
+/// The request for a command, with the key that came with it.
 ///
 /// # Errors
 /// When the key is not one.
@@ -108,7 +122,7 @@ pub fn keyed(command: Command, route: &str, headers: &HeaderMap) -> Result<Model
 ///
 /// # Errors
 /// When the key is not one.
-pub fn request_for(mut command: Command, route: &str, key: Option<&str>) -> Result<ModelRequest, Problem> {
+pub fn request_for(command: Command, route: &str, key: Option<&str>) -> Result<ModelRequest, Problem> {
     let key = match key {
         None => None,
         Some(text)
@@ -121,7 +135,6 @@ pub fn request_for(mut command: Command, route: &str, key: Option<&str>) -> Resu
         // The fingerprint is taken before ids are made, so that a repeat without one has the same.
         Some(text) => Some(Key::new(route, None, text, fingerprint(&command))),
     };
-    make_ids(&mut command);
     Ok(ModelRequest { command, key, actor: None })
 }
 
@@ -129,7 +142,7 @@ fn bad_key() -> Problem {
     malformed("Idempotency-Key must have 1 to 255 printable ASCII characters")
 }
 
-fn make_ids(command: &mut Command) {
+fn make_id(command: &mut Command) {
     match command {
         Command::Reserve { hold, .. } if hold.uuid().is_nil() => *hold = HoldId::from_uuid(Uuid::now_v7()),
         Command::Transfer { transfer, .. } if transfer.uuid().is_nil() => {
@@ -139,6 +152,38 @@ fn make_ids(command: &mut Command) {
     }
 }
 
+/// Looks up what the ledger says of a stocktake's time, since the model has no ledger. What a caller says of it does not
+/// count; a node that does not lead leaves it to the leader.
+///
+/// # Errors
+/// When the ledger cannot be read.
+async fn look_up(app: &App, command: &mut Command) -> Result<(), Problem> {
+    let Command::Count { store, item, as_of: Some(basis), .. } = command else { return Ok(()) };
+    basis.on_hand = None;
+    let replica = app.replica().clone();
+    let (row, seq) = (replica.read(|inventory| inventory.row(store, item)), basis.seq);
+    let Some(last) = row.map(|row| row.last_seq).filter(|_| replica.leads() && seq <= replica.applied_seq())
+    else {
+        return Ok(());
+    };
+    basis.on_hand = match blocking(move || replica.at(last, seq)).await? {
+        Ok(movement) => movement.map(|movement| movement.on_hand()),
+        // The model refuses it by the sequence alone.
+        Err(LedgerError::Compacted { .. }) => None,
+        Err(error) => return Err(of_ledger_error(&error)),
+    };
+    Ok(())
+}
+
+/// Runs work that reads the disk beside the threads that serve.
+///
+/// # Errors
+/// When the work panicked.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let failed = |error| Problem::new(ErrorCode::LedgerDamaged, format!("the work ended early: {error}"));
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
 /// Carries out one command and answers with what came of it.
 pub async fn carry_out(
     app: &App,
@@ -146,20 +191,29 @@ pub async fn carry_out(
     request: Result<ModelRequest, Problem>,
     created: bool,
 ) -> Response {
-    let request = match request {
-        Ok(request) => request,
-        Err(refused) => return problem(&refused),
-    };
-    carry_out_all(app, whole, vec![request], |submitted| of_reply(&submitted.replies[0], created)).await
+    match request {
+        Ok(request) => {
+            carry_out_all(app, whole, vec![request], |submitted| of_reply(&submitted.replies[0], created))
+                .await
+        }
+        Err(refused) => problem(&refused),
+    }
 }
 
 /// Carries out commands in one go and answers with what `answer` makes of it.
 pub async fn carry_out_all(
     app: &App,
     whole: Whole,
-    requests: Vec<ModelRequest>,
+    mut requests: Vec<ModelRequest>,
     answer: impl FnOnce(Submitted) -> Response,
 ) -> Response {
+    let can_repeat = requests.iter().all(|request| request.key.is_some() || names_itself(&request.command));
+    for request in &mut requests {
+        make_id(&mut request.command);
+        if let Err(refused) = look_up(app, &mut request.command).await {
+            return problem(&refused);
+        }
+    }
     let submit = |left: Duration| {
         let requests = requests.clone();
         async move {
@@ -170,7 +224,7 @@ pub async fn carry_out_all(
             }
         }
     };
-    match on_leader(app, whole, submit).await {
+    match on_leader(app, whole, can_repeat, submit).await {
         Ok(submitted) => answer(submitted),
         Err(response) => response,
     }
@@ -196,7 +250,7 @@ where
             }
         }
     };
-    match on_leader(app, whole, attempt).await {
+    match on_leader(app, whole, false, attempt).await {
         Ok(done) => answer(done),
         Err(response) => response,
     }
@@ -211,10 +265,11 @@ enum Attempt<T> {
 }
 
 /// Does something here when this node leads, and otherwise passes the request on; looks for the leader until the
-/// request's time is over, as long as nothing has been done.
+/// request's time is over, as long as nothing has been done, or doing it again has no effect (`can_repeat`).
 async fn on_leader<T, F: Future<Output = Attempt<T>>>(
     app: &App,
     whole: Whole,
+    can_repeat: bool,
     attempt: impl Fn(Duration) -> F,
 ) -> Result<T, Response> {
     let deadline = Instant::now() + app.request_timeout();
@@ -233,12 +288,30 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
         let forward = app.forwarder().forward(&leader, &whole.parts, whole.body.clone());
         match timeout_at(deadline, forward).await {
             Ok(Forwarded::Answer(response)) => return Err(response),
+            Ok(Forwarded::Unknown) if can_repeat && Instant::now() < deadline => sleep(LOOK_AGAIN).await,
             Ok(Forwarded::Unknown) | Err(_) => {
                 return Err(problem(&of_submit_error(&SubmitError::OutcomeUnknown)));
             }
             Ok(Forwarded::NotTaken) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
             Ok(Forwarded::NotTaken) => return Err(problem(&of_submit_error(&SubmitError::NoLeader))),
         }
+    }
+}
+
+/// Whether a command names what it makes or ends, so that the same one again has no other effect. An id that this node
+/// made is not in the request that is passed on: that one would get another.
+fn names_itself(command: &Command) -> bool {
+    match command {
+        Command::Confirm { lines: None, .. }
+        | Command::Release { lines: None, .. }
+        | Command::CloseTransfer { .. }
+        | Command::CancelTransfer { .. } => true,
+        Command::Reserve { hold, .. } => !hold.uuid().is_nil(),
+        Command::Transfer { transfer, .. } => !transfer.uuid().is_nil(),
+        Command::Count { event, .. } | Command::RecordSale { event, .. } | Command::Receive { event, .. } => {
+            event.is_some()
+        }
+        _ => false,
     }
 }
 

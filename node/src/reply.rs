@@ -1,7 +1,7 @@
 //! Answers: JSON, or a problem.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, Hold, PROBLEM_JSON, Problem, Row, Transfer, header, settings};
@@ -36,6 +36,10 @@ pub fn problem(problem: &Problem) -> Response {
     let mut response = with_body(problem.status, PROBLEM_JSON, bytes);
     if problem.retryable {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    if matches!(problem.code, ErrorCode::TooLarge | ErrorCode::RequestTimeout) {
+        // The rest of the body is not read, so nothing can follow on this connection.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

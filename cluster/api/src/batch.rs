@@ -1,234 +1,160 @@
 //! Many commands in one request and one log entry, each decided by itself.
+//!
+//! In JSON a command is an object with its name as `op`, the row, hold or transfer that it is about, and the members of
+//! the body of its own route: `{"op": "adjust", "storeId": "S1", "itemId": "A", "delta": -1, "reason": "broken"}`.
 
-use holdfast_model::{Command, HoldId, ItemId, Line, Outcome, Quantity, Reply, StoreId};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use holdfast_model::{Command, CountBasis, HoldId, ItemId, Outcome, Reply, Seq, StoreId, TransferId};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::body::{Hold, Row, Transfer, settings};
-use crate::request::{LineBody, lines_of, ttl_ms};
-use crate::{NewHold, NewSku, NewTransfer, Problem, Receive, Sale};
+use crate::request::{event, lines_of, ttl_ms};
+use crate::{
+    Adjust, Cancel, Close, ConfirmHold, Count, Extend, NewHold, NewSku, NewTransfer, Policy, Problem,
+    Receive, ReceiveTransfer, ReleaseHold, Retire, Sale,
+};
 
 /// The most commands in a batch.
 pub const MAX_BATCH_COMMANDS: usize = 10_000;
 
 /// A batch as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BatchBody {
-    /// The commands, in the order in which they are decided.
+    /// The commands, in the order in which they are decided; a batch is not a transaction.
     pub commands: Vec<BatchCommand>,
 }
 
 /// One command of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchCommand {
-    /// What to do.
-    #[serde(flatten)]
-    pub operation: Operation,
+    /// The command; nil ids stand for ones that are still to be made.
+    pub command: Command,
     /// A key of its own for this command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
 
-/// What a command of a batch does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Operation {
-    /// A new row.
-    CreateSku {
-        /// The store.
-        store_id: StoreId,
-        /// The item.
-        item_id: ItemId,
-        /// What is on hand at the start.
-        available: u64,
-    },
-    /// A hold.
-    Reserve {
-        /// What to hold.
-        lines: Vec<LineBody>,
-        /// Seconds that it lasts.
-        #[serde(default)]
-        ttl_seconds: Option<u64>,
-        /// Its id.
-        #[serde(default)]
-        hold_id: Option<HoldId>,
-        /// Whom it is for.
-        #[serde(default)]
-        owner: Option<holdfast_model::Owner>,
-        /// Take what there is.
-        #[serde(default)]
-        allow_partial: bool,
-    },
-    /// Sells a hold.
-    Confirm {
-        /// The hold.
-        hold_id: HoldId,
-        /// What of it; everything when absent.
-        #[serde(default)]
-        lines: Option<Vec<LineBody>>,
-        /// Take the stock again when it has expired.
-        #[serde(default)]
-        reacquire: bool,
-    },
-    /// Gives back a hold.
-    Release {
-        /// The hold.
-        hold_id: HoldId,
-        /// What of it; everything when absent.
-        #[serde(default)]
-        lines: Option<Vec<LineBody>>,
-        /// Why.
-        #[serde(default)]
-        reason: Option<holdfast_model::Reason>,
-    },
-    /// Lets a hold last longer.
-    Extend {
-        /// The hold.
-        hold_id: HoldId,
-        /// Seconds from now.
-        ttl_seconds: u64,
-    },
-    /// Corrects what is available.
-    Adjust {
-        /// The store.
-        store_id: StoreId,
-        /// The item.
-        item_id: ItemId,
-        /// By how much.
-        delta: i64,
-        /// Why.
-        reason: holdfast_model::Reason,
-        /// What it belongs to.
-        #[serde(default)]
-        reference: Option<holdfast_model::Reference>,
-        /// Refuse unless the row is at this version.
-        #[serde(default)]
-        expected_version: Option<u64>,
-    },
-    /// A sale that has happened.
-    Sale {
-        /// The store.
-        store_id: StoreId,
-        /// The item.
-        item_id: ItemId,
-        /// How many.
-        qty: Quantity,
-        /// The store's own id of this event; needs `occurredAt`.
-        #[serde(default)]
-        event_id: Option<holdfast_model::EventId>,
-        /// When it happened.
-        #[serde(default)]
-        occurred_at: Option<String>,
-        /// Why.
-        #[serde(default)]
-        reason: Option<holdfast_model::Reason>,
-        /// What it belongs to.
-        #[serde(default)]
-        reference: Option<holdfast_model::Reference>,
-    },
-    /// Goods that have arrived.
-    Receive {
-        /// The store.
-        store_id: StoreId,
-        /// The item.
-        item_id: ItemId,
-        /// How many.
-        qty: Quantity,
-        /// `DELIVERY` or `RETURN`.
-        #[serde(default)]
-        kind: Option<String>,
-        /// The store's own id of this event; needs `occurredAt`.
-        #[serde(default)]
-        event_id: Option<holdfast_model::EventId>,
-        /// When it happened.
-        #[serde(default)]
-        occurred_at: Option<String>,
-        /// Why.
-        #[serde(default)]
-        reason: Option<holdfast_model::Reason>,
-        /// What it belongs to.
-        #[serde(default)]
-        reference: Option<holdfast_model::Reference>,
-    },
-    /// Goods from one store to another.
-    Transfer(NewTransfer),
-    /// Books an arrival.
-    ReceiveTransfer {
-        /// The transfer.
-        transfer_id: holdfast_model::TransferId,
-        /// How many; all that is under way when absent.
-        #[serde(default)]
-        qty: Option<Quantity>,
-    },
-    /// What may be sold of a row.
-    SetPolicy {
-        /// The store.
-        store_id: StoreId,
-        /// The item.
-        item_id: ItemId,
-        /// Units that are never sold to holds.
-        #[serde(default)]
-        safety_stock: Option<u64>,
-        /// Units that may be sold before they are there.
-        #[serde(default)]
-        backorder_limit: Option<u64>,
-        /// Refuse unless the row is at this version.
-        #[serde(default)]
-        expected_version: Option<u64>,
-    },
+impl<'de> Deserialize<'de> for BatchCommand {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = Members(Map::deserialize(deserializer)?);
+        let op: String = members.take("op").map_err(D::Error::custom)?;
+        let idempotency_key = members.take_optional("idempotencyKey").map_err(D::Error::custom)?;
+        let command = members.command(&op).map_err(D::Error::custom)?;
+        Ok(Self { command, idempotency_key })
+    }
 }
 
-impl Operation {
-    /// The command; nil ids stand for ones that are still to be made.
+/// The members of a command that were not read yet.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, String> {
+        self.take_optional(name)?.ok_or_else(|| format!("there is no {name}"))
+    }
+
+    fn take_optional<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, String> {
+        let value = self.0.remove(name).filter(|value| !value.is_null());
+        value.map(|value| T::deserialize(value).map_err(|error| format!("{name}: {error}"))).transpose()
+    }
+
+    fn row(&mut self) -> Result<(StoreId, ItemId), String> {
+        Ok((self.take("storeId")?, self.take("itemId")?))
+    }
+
+    /// What is left, as the body of the command's own route, which knows all its fields.
+    fn rest<T: DeserializeOwned>(&mut self) -> Result<T, String> {
+        T::deserialize(Value::Object(std::mem::take(&mut self.0))).map_err(|error| error.to_string())
+    }
+
+    fn command(&mut self, op: &str) -> Result<Command, String> {
+        match op {
+            "createSku" => Ok(self.rest::<NewSku>()?.into_command()),
+            "reserve" => Ok(self.rest::<NewHold>()?.into_command()),
+            "confirm" => Ok(self.hold_and::<ConfirmHold>()?).map(|(hold, body)| Command::Confirm {
+                hold,
+                lines: body.lines.map(lines_of),
+                reacquire: body.reacquire,
+            }),
+            "release" => Ok(self.hold_and::<ReleaseHold>()?).map(|(hold, body)| Command::Release {
+                hold,
+                lines: body.lines.map(lines_of),
+                reason: body.reason,
+            }),
+            "extend" => Ok(self.hold_and::<Extend>()?).map(|(hold, body)| Command::Extend {
+                hold,
+                ttl_ms: ttl_ms(Some(body.ttl_seconds)).unwrap_or_default(),
+            }),
+            "transfer" => Ok(self.rest::<NewTransfer>()?.into_command()),
+            "receiveTransfer" | "closeTransfer" | "cancelTransfer" => self.transfer_command(op),
+            _ => self.row_command(op),
+        }
+    }
+
+    fn hold_and<T: DeserializeOwned>(&mut self) -> Result<(HoldId, T), String> {
+        Ok((self.take("holdId")?, self.rest()?))
+    }
+
+    fn transfer_command(&mut self, op: &str) -> Result<Command, String> {
+        let transfer: TransferId = self.take("transferId")?;
+        Ok(match op {
+            "receiveTransfer" => {
+                Command::ReceiveTransfer { transfer, qty: self.rest::<ReceiveTransfer>()?.qty }
+            }
+            "closeTransfer" => Command::CloseTransfer { transfer, reason: self.rest::<Close>()?.reason },
+            _ => Command::CancelTransfer { transfer, reason: self.rest::<Cancel>()?.reason },
+        })
+    }
+
+    fn row_command(&mut self, op: &str) -> Result<Command, String> {
+        let known = ["adjust", "count", "sale", "receive", "policy", "retire", "remove"];
+        if !known.contains(&op) {
+            return Err(format!("there is no op {op:?}"));
+        }
+        let (store, item) = self.row()?;
+        match op {
+            "adjust" => Ok(self.rest::<Adjust>()?.into_command(store, item)),
+            "count" => self.rest::<Count>()?.into_command(store, item),
+            "sale" => self.rest::<Sale>()?.into_command(store, item),
+            "receive" => self.rest::<Receive>()?.into_command(store, item),
+            "policy" => Ok(self.rest::<Policy>()?.into_command(store, item)),
+            _ => self.rest::<Retire>().map(|Retire {}| Command::RetireSku {
+                store,
+                item,
+                remove: op == "remove",
+            }),
+        }
+    }
+}
+
+impl Adjust {
+    /// The command for a row.
+    #[must_use]
+    pub fn into_command(self, store: StoreId, item: ItemId) -> Command {
+        let Self { delta, reason, reference, expected_version } = self;
+        Command::Adjust { store, item, delta, reason, reference, expected_version }
+    }
+}
+
+impl Policy {
+    /// The command for a row.
+    #[must_use]
+    pub fn into_command(self, store: StoreId, item: ItemId) -> Command {
+        let Self { safety_stock, backorder_limit, expected_version } = self;
+        Command::SetPolicy { store, item, safety_stock, backorder_limit, expected_version }
+    }
+}
+
+impl Count {
+    /// The command for a row. What was on hand then is still to be looked up by whoever proposes it.
     ///
     /// # Errors
-    /// When the parts do not go together, in words.
-    pub fn into_command(self) -> Result<Command, String> {
-        let merge = |lines: Option<Vec<LineBody>>| -> Option<Vec<Line>> { lines.map(lines_of) };
-        Ok(match self {
-            Self::CreateSku { store_id, item_id, available } => {
-                NewSku { store_id, item_id, available }.into_command()
-            }
-            Self::Reserve { lines, ttl_seconds, hold_id, owner, allow_partial } => {
-                NewHold { lines, ttl_seconds, hold_id, owner, allow_partial }.into_command()
-            }
-            Self::Confirm { hold_id, lines, reacquire } => {
-                Command::Confirm { hold: hold_id, lines: merge(lines), reacquire }
-            }
-            Self::Release { hold_id, lines, reason } => {
-                Command::Release { hold: hold_id, lines: merge(lines), reason }
-            }
-            Self::Extend { hold_id, ttl_seconds } => {
-                Command::Extend { hold: hold_id, ttl_ms: ttl_ms(Some(ttl_seconds)).unwrap_or_default() }
-            }
-            Self::Adjust { store_id, item_id, delta, reason, reference, expected_version } => {
-                Command::Adjust { store: store_id, item: item_id, delta, reason, reference, expected_version }
-            }
-            Self::Sale { store_id, item_id, qty, event_id, occurred_at, reason, reference } => {
-                let sale = Sale { qty, reason, reference, event_id, occurred_at };
-                sale.into_command(store_id, item_id)?
-            }
-            Self::Receive { store_id, item_id, qty, kind, event_id, occurred_at, reason, reference } => {
-                let kind = kind.unwrap_or_else(|| "DELIVERY".to_owned());
-                let receive = Receive { qty, kind, reason, reference, event_id, occurred_at };
-                receive.into_command(store_id, item_id)?
-            }
-            Self::Transfer(transfer) => transfer.into_command(),
-            Self::ReceiveTransfer { transfer_id, qty } => {
-                Command::ReceiveTransfer { transfer: transfer_id, qty }
-            }
-            Self::SetPolicy { store_id, item_id, safety_stock, backorder_limit, expected_version } => {
-                Command::SetPolicy {
-                    store: store_id,
-                    item: item_id,
-                    safety_stock,
-                    backorder_limit,
-                    expected_version,
-                }
-            }
-        })
+    /// When the event is not whole, in words.
+    pub fn into_command(self, store: StoreId, item: ItemId) -> Result<Command, String> {
+        let event = event(self.event_id, self.occurred_at.as_deref())?;
+        let as_of = self.as_of_seq.map(|seq| CountBasis { seq: Seq(seq), on_hand: None });
+        let Self { counted, reason, reference, .. } = self;
+        Ok(Command::Count { store, item, counted, as_of, reason, reference, event })
     }
 }
 

@@ -53,6 +53,8 @@ codes! {
     UnknownMember = "unknown_member", 404, "There is no such member";
     /// The path does not take this method.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not take this method";
+    /// The body did not come in time.
+    RequestTimeout = "request_timeout", 408, "The body did not come in time";
     /// The row exists.
     SkuExists = "sku_exists", 409, "The store has this item already";
     /// The row takes no new holds.
@@ -143,6 +145,7 @@ impl ErrorCode {
             | Self::KeyTableFull
             | Self::EventTableFull
             | Self::LedgerRebuilding
+            | Self::RequestTimeout
             | Self::MembershipBusy => true,
             Self::Malformed
             | Self::IdempotencyKeyRequired

@@ -8,9 +8,7 @@ mod problem;
 mod request;
 pub mod time;
 
-pub use batch::{
-    BatchBody, BatchCommand, BatchOutcome, BatchResult, MAX_BATCH_COMMANDS, Operation, WireRequest,
-};
+pub use batch::{BatchBody, BatchCommand, BatchOutcome, BatchResult, MAX_BATCH_COMMANDS, WireRequest};
 pub use body::{
     Audit, Digest, Hold, HoldLine, MemberState, Movement, MovementPage, Row, RowPage, Settings, Status,
     Transfer, Violation, kind_name, settings, status_name, transfer_status_name,

@@ -69,6 +69,10 @@ fn check(
     if text.is_empty() || text.len() > max_bytes {
         return Err(IdError::Length { what, max_bytes, got_bytes: text.len() });
     }
+    // A path of nothing but these names another path.
+    if matches!(text, "." | "..") {
+        return Err(IdError::Character { what, allowed: "more than dots alone", found: '.' });
+    }
     match text.chars().find(|&c| !accepts(c)) {
         Some(found) => Err(IdError::Character { what, allowed, found }),
         None => Ok(()),
@@ -253,7 +257,7 @@ mod tests {
         for good in ["S1", "391", "SKU-2", "4006381333931", "a.b:c~d_e@f", &"x".repeat(64)] {
             assert_eq!(ItemId::new(good).unwrap().as_str(), good);
         }
-        for bad in ["", " ", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
+        for bad in ["", " ", ".", "..", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
             assert!(ItemId::new(bad).is_err(), "{bad:?}");
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_model::{ItemId, Movement, Seq, StoreId, codec};
+use holdfast_model::{Movement, Seq, codec};
 use parking_lot::Mutex;
 
 use crate::LedgerError;
@@ -227,18 +227,19 @@ impl Ledger {
         Ok(found.into_iter().next().filter(|movement| movement.seq == seq))
     }
 
-    /// The last `limit` movements of a row at or before `from`, which is one of its movements; newest first.
+    /// The last `limit` movements of a row at or before `from`, which is one of its movements; newest first. Blocks.
     ///
     /// # Errors
     /// When one cannot be read. A history that goes back further than the ledger simply ends.
     pub fn history(&self, from: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
         let mut found: Vec<Movement> = Vec::new();
+        let mut walk = Walk::new(self);
         let mut next = from;
         while found.len() < limit && next > Seq(0) {
-            match self.movement(next) {
+            match walk.movement(next) {
                 Ok(Some(movement)) => {
                     next = movement.prev_seq;
-                    found.push(movement);
+                    found.push(movement.clone());
                 }
                 Ok(None) | Err(LedgerError::Compacted { .. }) => break,
                 Err(error) => return Err(error),
@@ -248,41 +249,19 @@ impl Ledger {
     }
 
     /// The newest movement of a row at or before `seq`, given the row's last movement; none when the row came later.
+    /// Blocks.
     ///
     /// # Errors
     /// When the ledger no longer, or not yet again, reaches back that far.
     pub fn at(&self, last: Seq, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+        let mut walk = Walk::new(self);
         let mut next = last;
         while next > Seq(0) {
-            let Some(movement) = self.movement(next)? else { return Ok(None) };
+            let Some(movement) = walk.movement(next)? else { return Ok(None) };
             if movement.seq <= seq {
-                return Ok(Some(movement));
+                return Ok(Some(movement.clone()));
             }
             next = movement.prev_seq;
-        }
-        Ok(None)
-    }
-
-    /// The newest movement of a row at or before `seq`, found by looking at every movement back from there: for a row
-    /// that is gone, whose last movement nobody knows.
-    ///
-    /// # Errors
-    /// When one cannot be read.
-    pub fn last_of_row(
-        &self,
-        store: &StoreId,
-        item: &ItemId,
-        seq: Seq,
-    ) -> Result<Option<Movement>, LedgerError> {
-        self.check_gap(Seq(1), seq)?;
-        for entry in self.blocks.range(..=key(seq)).rev() {
-            let (_, bytes) = entry.map_err(damaged)?;
-            let mut movements = block(&bytes)?;
-            movements
-                .retain(|movement| movement.seq <= seq && movement.store == *store && movement.item == *item);
-            if let Some(movement) = movements.pop() {
-                return Ok(Some(movement));
-            }
         }
         Ok(None)
     }
@@ -328,6 +307,34 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// A walk back through the ledger: a block is decoded once for all of its movements.
+struct Walk<'a> {
+    ledger: &'a Ledger,
+    block: Vec<Movement>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(ledger: &'a Ledger) -> Self {
+        Self { ledger, block: Vec::new() }
+    }
+
+    fn movement(&mut self, seq: Seq) -> Result<Option<&Movement>, LedgerError> {
+        let is_here = self.block.first().is_some_and(|first| first.seq <= seq)
+            && self.block.last().is_some_and(|last| seq <= last.seq);
+        if !is_here {
+            self.ledger.check_gap(seq, seq)?;
+            let oldest = self.ledger.start()?;
+            if seq < oldest {
+                return Err(LedgerError::Compacted { oldest });
+            }
+            let found = self.ledger.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
+            self.block = found.map_or(Ok(Vec::new()), |(_, bytes)| block(&bytes))?;
+        }
+        let place = self.block.first().map_or(0, |first| seq.0 - first.seq.0);
+        Ok(usize::try_from(place).ok().and_then(|place| self.block.get(place)))
     }
 }
 

@@ -92,6 +92,7 @@ pub async fn remove<H: Host>(replica: &Replica<H>, id: NodeId) -> Result<(), Adm
 pub async fn transfer<H: Host>(replica: &Replica<H>, to: Option<NodeId>) -> Result<(), AdminError> {
     check_leading(replica)?;
     let me = replica.0.peers.me().member.id;
+    let wanted = to;
     let to = match to {
         Some(to) if to == me => return Ok(()),
         Some(to) if !is_voter(replica, to) => {
@@ -111,8 +112,13 @@ pub async fn transfer<H: Host>(replica: &Replica<H>, to: Option<NodeId>) -> Resu
             .map_err(|error| AdminError::Stopped(error.to_string()))?;
         for _ in 0..10 {
             let leader = replica.0.raft.metrics().borrow_watched().current_leader;
-            if leader.is_some_and(|leader| leader != me) {
-                return Ok(());
+            match leader.filter(|&leader| leader != me) {
+                // Somebody else may have come first: then the one who leads now hands over.
+                Some(leader) if wanted.is_some_and(|wanted| wanted != leader) => {
+                    return Err(not_leading(replica));
+                }
+                Some(_) => return Ok(()),
+                None => {}
             }
             H::Runtime::sleep(POLL).await;
         }

@@ -133,6 +133,7 @@ impl<H: Host> Replica<H> {
     /// # Errors
     /// When the ledger no longer, or not yet again, has them.
     pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
+        self.check_kept(after.next())?;
         self.0.state.ledger.movements(after, limit)
     }
 
@@ -154,7 +155,10 @@ impl<H: Host> Replica<H> {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn history(&self, from: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
-        self.0.state.ledger.history(from, limit)
+        let start = self.read(Inventory::ledger_start);
+        let mut found = self.0.state.ledger.history(from, limit)?;
+        found.retain(|movement| movement.seq >= start);
+        Ok(found)
     }
 
     /// The newest movement of a row at or before `seq`, given the row's last movement; none when the row came later.
@@ -162,7 +166,14 @@ impl<H: Host> Replica<H> {
     /// # Errors
     /// When the ledger no longer, or not yet again, reaches back that far.
     pub fn at(&self, last: Seq, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+        self.check_kept(seq.next())?;
         self.0.state.ledger.at(last, seq)
+    }
+
+    /// The ledger is trimmed block by block, but what is to be seen of it starts at one sequence everywhere.
+    fn check_kept(&self, first: Seq) -> Result<(), LedgerError> {
+        let oldest = self.read(Inventory::ledger_start);
+        if first < oldest { Err(LedgerError::Compacted { oldest }) } else { Ok(()) }
     }
 
     /// Who leads, as far as this member knows.

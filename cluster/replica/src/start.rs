@@ -315,7 +315,13 @@ async fn found_with_peers<H: Host>(
 ) -> Result<(), String> {
     let inner = &replica.0;
     let initialized = inner.raft.is_initialized().await.map_err(|error| error.to_string())?;
-    if initialized || options.cluster.is_empty() {
+    if initialized {
+        return Ok(());
+    }
+    if options.cluster.is_empty() {
+        tracing::info!(
+            "this member has no cluster and was told of none: it waits to be added by the leader of one"
+        );
         return Ok(());
     }
     let is_founder = options.cluster[0].id == options.me.id;

@@ -6,6 +6,7 @@ use axum::response::Response;
 use axum::routing::post;
 use holdfast_api::{
     BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireRequest,
+    header,
 };
 use holdfast_model::{Command, Request as ModelRequest, codec};
 use holdfast_replica::Submitted;
@@ -17,13 +18,16 @@ use crate::reply::{json, malformed, problem, with_body};
 /// The largest body of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
+/// The longest key of a whole batch, in bytes.
+const MAX_BATCH_KEY_BYTES: usize = 240;
+
 /// The routes of this file.
 pub fn router() -> Router<App> {
     Router::new().route("/batch", post(batch))
 }
 
 async fn batch(State(app): State<App>, request: Request) -> Response {
-    let whole = match Whole::read(request, MAX_BATCH_BYTES).await {
+    let whole = match Whole::read(&app, request, MAX_BATCH_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
@@ -50,18 +54,46 @@ fn read_commands(whole: &Whole, is_octets: bool) -> Result<Vec<ModelRequest>, Pr
         wire.into_iter().map(|request| (request.command, request.idempotency_key)).collect()
     } else {
         let body: BatchBody = whole.json()?;
-        let command = |(place, command): (usize, holdfast_api::BatchCommand)| {
-            let made = command.operation.into_command();
-            let made = made.map_err(|error| malformed(format!("command {place}: {error}")))?;
-            Ok((made, command.idempotency_key))
-        };
-        body.commands.into_iter().enumerate().map(command).collect::<Result<_, Problem>>()?
+        body.commands.into_iter().map(|command| (command.command, command.idempotency_key)).collect()
     };
     if commands.len() > MAX_BATCH_COMMANDS {
         let detail = format!("a batch may have {MAX_BATCH_COMMANDS} commands, got {}", commands.len());
         return Err(Problem::new(ErrorCode::TooLarge, detail));
     }
-    commands.into_iter().map(|(command, key)| request_for(command, "batch", key.as_deref())).collect()
+    if let Some((place, _)) = commands.iter().enumerate().find(|(_, (command, _))| is_administrative(command))
+    {
+        return Err(malformed(format!("command {place} does not belong in a batch")));
+    }
+    let key_of_batch = key_of(whole)?;
+    let request = |(place, (command, key)): (usize, (Command, Option<String>))| {
+        // A key of the whole batch makes one for each command that has none.
+        let key = key.or_else(|| key_of_batch.map(|text| format!("{text}#{place}")));
+        request_for(command, "batch", key.as_deref())
+    };
+    commands.into_iter().enumerate().map(request).collect()
+}
+
+/// The key of the whole batch: short enough to have a command's place added.
+fn key_of(whole: &Whole) -> Result<Option<&str>, Problem> {
+    let Some(value) = whole.parts.headers.get(header::IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_BATCH_KEY_BYTES);
+    let wrong = || {
+        malformed(format!(
+            "the Idempotency-Key of a batch must have 1 to {MAX_BATCH_KEY_BYTES} printable ASCII characters"
+        ))
+    };
+    text.map(Some).ok_or_else(wrong)
+}
+
+/// Commands that change the cluster rather than stock.
+fn is_administrative(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Tick
+            | Command::Configure { .. }
+            | Command::TrimLedger { .. }
+            | Command::RaiseModelVersion { .. }
+    )
 }
 
 /// Commands that make something are answered with 201.

@@ -83,8 +83,9 @@ fn role_name(role: Role) -> &'static str {
 }
 
 async fn add(State(app): State<App>, request: Request) -> Response {
-    let read =
-        Whole::read(request, MAX_BODY_BYTES).await.and_then(|whole| Ok((whole.json::<AddMember>()?, whole)));
+    let read = Whole::read(&app, request, MAX_BODY_BYTES)
+        .await
+        .and_then(|whole| Ok((whole.json::<AddMember>()?, whole)));
     let (body, whole) = match read {
         Ok(read) => read,
         Err(refused) => return problem(&refused),
@@ -120,7 +121,7 @@ async fn on_member<F>(
 where
     F: Future<Output = Result<(), replica::AdminError>>,
 {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
@@ -136,7 +137,7 @@ where
 }
 
 async fn transfer(State(app): State<App>, request: Request) -> Response {
-    let read = Whole::read(request, MAX_BODY_BYTES)
+    let read = Whole::read(&app, request, MAX_BODY_BYTES)
         .await
         .and_then(|whole| Ok((whole.json::<TransferLeadership>()?, whole)));
     let (body, whole) = match read {

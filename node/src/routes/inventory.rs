@@ -7,15 +7,15 @@ use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use holdfast_api::{
     Adjust, Confirm, Count, ErrorCode, LineBody, NewHold, NewSku, Policy, Problem, Receive, Release, Reserve,
-    Retire, Row, RowPage, Sale, event, lines_of,
+    Retire, Row, RowPage, Sale,
 };
-use holdfast_model::{Command, CountBasis, ItemId, Page, RowView, Seq, StoreId};
+use holdfast_model::{Command, HoldId, HoldLineView, ItemId, Line, Page, Quantity, RowView, Seq, StoreId};
 use serde::de::DeserializeOwned;
 
 use crate::App;
 use crate::mutate::{MAX_BODY_BYTES, Whole, carry_out, keyed};
 use crate::read::{Params, id};
-use crate::reply::{json, malformed, of_ledger_error, problem};
+use crate::reply::{json, malformed, problem};
 
 const ROW: &str = "/inventory/{storeId}/items/{itemId}";
 
@@ -51,7 +51,7 @@ pub fn unknown_item(store: &StoreId, item: &ItemId) -> Problem {
 }
 
 async fn new_sku(State(app): State<App>, request: Request) -> Response {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(&app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
@@ -73,7 +73,7 @@ async fn look_at_row(app: &App, path: &RowPath, uri: &Uri) -> Result<Response, P
     let found = found.ok_or_else(|| unknown_item(&store, &item))?;
     match at_seq {
         None => Ok(json(200, &Row::from(&found))),
-        Some(seq) => super::movements::row_at(app, &found, Seq(seq)),
+        Some(seq) => super::movements::row_at(app, found, Seq(seq)).await,
     }
 }
 
@@ -116,7 +116,7 @@ async fn on_row<B: DeserializeOwned>(
     created: bool,
     command: impl FnOnce(B, StoreId, ItemId) -> Result<Command, Problem>,
 ) -> Response {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
@@ -136,58 +136,54 @@ async fn reserve(State(app): State<App>, path: RowPath, request: Request) -> Res
 }
 
 async fn confirm(State(app): State<App>, path: RowPath, request: Request) -> Response {
-    let command = |body: Confirm, store, item| {
-        let line = |qty| lines_of(vec![LineBody { store_id: store, item_id: item, qty }]);
-        let lines = body.qty.map(line);
+    let command = |body: Confirm, store: StoreId, item: ItemId| {
+        let lines = part(&app, body.hold_id, body.qty, &store, &item)?;
         Ok(Command::Confirm { hold: body.hold_id, lines, reacquire: body.reacquire })
     };
     on_row(&app, &path, request, "confirm", false, command).await
 }
 
 async fn release(State(app): State<App>, path: RowPath, request: Request) -> Response {
-    let command = |body: Release, store, item| {
-        let line = |qty| lines_of(vec![LineBody { store_id: store, item_id: item, qty }]);
-        let lines = body.qty.map(line);
+    let command = |body: Release, store: StoreId, item: ItemId| {
+        let lines = part(&app, body.hold_id, body.qty, &store, &item)?;
         Ok(Command::Release { hold: body.hold_id, lines, reason: body.reason })
     };
     on_row(&app, &path, request, "release", false, command).await
 }
 
+/// What of a hold the path of a row means: so many of that row, or the whole hold when it is on that row alone.
+fn part(
+    app: &App,
+    hold: HoldId,
+    qty: Option<Quantity>,
+    store: &StoreId,
+    item: &ItemId,
+) -> Result<Option<Vec<Line>>, Problem> {
+    if let Some(qty) = qty {
+        return Ok(Some(vec![Line { store: store.clone(), item: item.clone(), qty }]));
+    }
+    // A hold's rows never change. One that this node has not heard of is the leader's to judge.
+    let rows = app.replica().read(|inventory| inventory.hold(hold)).map(|hold| hold.lines);
+    let is_elsewhere = |line: &HoldLineView| line.row.store != *store || line.row.item != *item;
+    match rows.filter(|lines| lines.iter().any(is_elsewhere)) {
+        None => Ok(None),
+        Some(lines) if lines.iter().all(is_elsewhere) => {
+            Err(Problem::new(ErrorCode::UnknownHold, format!("{hold} has no line on {store}/{item}")))
+        }
+        Some(_) => Err(Problem::new(
+            ErrorCode::ExceedsHold,
+            format!("{hold} has lines on other rows: give a qty, or use /holds/{hold}/confirm or /release"),
+        )),
+    }
+}
+
 async fn adjust(State(app): State<App>, path: RowPath, request: Request) -> Response {
-    let command = |body: Adjust, store, item| {
-        let Adjust { delta, reason, reference, expected_version } = body;
-        Ok(Command::Adjust { store, item, delta, reason, reference, expected_version })
-    };
+    let command = |body: Adjust, store, item| Ok(body.into_command(store, item));
     on_row(&app, &path, request, "adjust", false, command).await
 }
 
 async fn count(State(app): State<App>, path: RowPath, request: Request) -> Response {
-    let replica = app.replica().clone();
-    let command = |body: Count, store: StoreId, item: ItemId| {
-        let event = event(body.event_id, body.occurred_at.as_deref()).map_err(malformed)?;
-        let as_of = match body.as_of_seq {
-            None => None,
-            // What the ledger said then: looked up by whoever proposes, since the model has no ledger.
-            Some(seq) if replica.leads() => {
-                let last = replica.read(|inventory| inventory.row(&store, &item)).map(|row| row.last_seq);
-                let then = match last {
-                    Some(last) if Seq(seq) <= replica.applied_seq() => replica.at(last, Seq(seq)),
-                    _ => Ok(None),
-                };
-                let on_hand = match then {
-                    Ok(movement) => movement.map(|movement| movement.on_hand()),
-                    // The model refuses it by the sequence alone.
-                    Err(holdfast_replica::LedgerError::Compacted { .. }) => None,
-                    Err(error) => return Err(of_ledger_error(&error)),
-                };
-                Some(CountBasis { seq: Seq(seq), on_hand })
-            }
-            // Passed on to the leader, which looks it up.
-            Some(seq) => Some(CountBasis { seq: Seq(seq), on_hand: None }),
-        };
-        let Count { counted, reason, reference, .. } = body;
-        Ok(Command::Count { store, item, counted, as_of, reason, reference, event })
-    };
+    let command = |body: Count, store, item| body.into_command(store, item).map_err(malformed);
     on_row(&app, &path, request, "count", false, command).await
 }
 
@@ -202,10 +198,7 @@ async fn receive(State(app): State<App>, path: RowPath, request: Request) -> Res
 }
 
 async fn policy(State(app): State<App>, path: RowPath, request: Request) -> Response {
-    let command = |body: Policy, store, item| {
-        let Policy { safety_stock, backorder_limit, expected_version } = body;
-        Ok(Command::SetPolicy { store, item, safety_stock, backorder_limit, expected_version })
-    };
+    let command = |body: Policy, store, item| Ok(body.into_command(store, item));
     on_row(&app, &path, request, "policy", false, command).await
 }
 

@@ -8,8 +8,11 @@ use axum::routing::get;
 use holdfast_api::{ErrorCode, Movement, MovementPage, Problem};
 use holdfast_model::{ItemId, RowView, Seq, StoreId};
 
+use holdfast_replica::{LedgerError, Replica};
+
 use super::inventory::{names, unknown_item};
 use crate::App;
+use crate::mutate::blocking;
 use crate::read::Params;
 use crate::reply::{json, of_ledger_error, problem};
 
@@ -78,26 +81,36 @@ async fn row_history(app: &App, path: &Path<(String, String)>, uri: &Uri) -> Res
         None => Some(last),
         Some(before) => {
             let upto = Seq(before.saturating_sub(1));
-            let found = app.replica().at(last, upto).map_err(|error| of_ledger_error(&error))?;
+            let found = read_ledger(app, move |replica| replica.at(last, upto)).await?;
             found.map(|movement| movement.seq)
         }
     };
     let found = match from {
         None => Vec::new(),
-        Some(from) => app.replica().history(from, limit).map_err(|error| of_ledger_error(&error))?,
+        Some(from) => read_ledger(app, move |replica| replica.history(from, limit)).await?,
     };
     let next = found.last().filter(|movement| movement.prev_seq > Seq(0)).map(|movement| movement.seq.0);
     Ok(json(200, &MovementPage { movements: found.iter().map(Movement::from).collect(), next }))
 }
 
+/// Reads the ledger beside the threads that serve.
+async fn read_ledger<T: Send + 'static>(
+    app: &App,
+    read: impl FnOnce(&Replica) -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, Problem> {
+    let replica = app.replica().clone();
+    blocking(move || read(&replica)).await?.map_err(|error| of_ledger_error(&error))
+}
+
 /// A row as it was right after `seq`.
-pub fn row_at(app: &App, row: &RowView, seq: Seq) -> Result<Response, Problem> {
+pub async fn row_at(app: &App, row: RowView, seq: Seq) -> Result<Response, Problem> {
     let last = app.replica().applied_seq();
     if seq > last {
         let detail = format!("the last sequence is {last}");
         return Err(Problem::new(ErrorCode::SeqAhead, detail).with("lastSeq", last.0));
     }
-    let found = app.replica().at(row.last_seq, seq).map_err(|error| of_ledger_error(&error))?;
+    let last_of_row = row.last_seq;
+    let found = read_ledger(app, move |replica| replica.at(last_of_row, seq)).await?;
     let movement = found.ok_or_else(|| unknown_item(&row.row.store, &row.row.item))?;
     Ok(json(
         200,

@@ -30,7 +30,7 @@ async fn config(State(app): State<App>, uri: Uri) -> Response {
 }
 
 async fn configure(State(app): State<App>, request: Request) -> Response {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(&app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
@@ -53,7 +53,7 @@ fn changes(body: &Settings) -> Result<Vec<ConfigChange>, Problem> {
 }
 
 async fn trim(State(app): State<App>, request: Request) -> Response {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(&app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };

@@ -25,7 +25,7 @@ pub fn router() -> Router<App> {
 }
 
 async fn new_transfer(State(app): State<App>, request: Request) -> Response {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(&app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
@@ -56,7 +56,7 @@ async fn on_transfer<B: DeserializeOwned>(
     route: &str,
     command: impl FnOnce(B, TransferId) -> Command,
 ) -> Response {
-    let whole = match Whole::read(request, MAX_BODY_BYTES).await {
+    let whole = match Whole::read(app, request, MAX_BODY_BYTES).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };

@@ -83,6 +83,18 @@ impl Cluster {
             .expect("a follower runs")
     }
 
+    /// A client of the leader.
+    pub async fn leader_http(&mut self) -> Http {
+        let leader = self.leader().await;
+        self.http(leader)
+    }
+
+    /// A client of some node that does not lead.
+    pub async fn follower_http(&mut self) -> Http {
+        let follower = self.follower().await;
+        self.http(follower)
+    }
+
     /// Waits until all nodes that run have applied the same index with the same digest; returns the digest.
     pub async fn equal_digests(&mut self) -> String {
         let clients: Vec<Http> = (0..self.nodes.len())
