@@ -43,7 +43,7 @@ pub enum CodecError {
 ///
 /// # Panics
 /// When the value cannot be encoded, which no type of this crate does.
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     encode_into(value, &mut bytes);
     bytes
@@ -53,9 +53,18 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// # Panics
 /// As [`encode`].
-pub fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
+pub fn encode_into<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
     bytes.push(FORMAT);
     bincode::serde::encode_into_std_write(value, bytes, CONFIG).expect("a plain value always encodes");
+}
+
+/// The bytes of `value` without a format byte, in `buffer`: for hashing, not for keeping.
+///
+/// # Panics
+/// When they do not fit into `buffer`.
+pub(crate) fn encode_in<'a, T: Serialize>(value: &T, buffer: &'a mut [u8]) -> &'a [u8] {
+    let used = bincode::serde::encode_into_slice(value, &mut *buffer, CONFIG).expect("the value fits");
+    &buffer[..used]
 }
 
 /// The value of a record that [`encode`] wrote.
@@ -71,5 +80,35 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     match body.len() - used {
         0 => Ok(value),
         trailing => Err(CodecError::Trailing(trailing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let value = (7_u64, -1_i64, Some("text".to_owned()), vec![1_u8, 2, 3]);
+        let bytes = encode(&value);
+        assert_eq!(bytes[0], FORMAT);
+        assert_eq!(decode::<(u64, i64, Option<String>, Vec<u8>)>(&bytes).unwrap(), value);
+        assert_eq!(encode_in(&value, &mut [0; 64]), &bytes[1..]);
+    }
+
+    #[test]
+    fn what_is_not_a_record_says_why() {
+        assert!(matches!(decode::<u64>(&[]), Err(CodecError::Empty)));
+        assert!(matches!(decode::<u64>(&[9, 1]), Err(CodecError::Format { found: 9 })));
+        assert!(matches!(decode::<u64>(&[FORMAT]), Err(CodecError::Decode(_))));
+        assert!(matches!(decode::<u64>(&[FORMAT, 1, 2]), Err(CodecError::Trailing(1))));
+    }
+
+    #[test]
+    fn a_hostile_length_is_an_error() {
+        let mut bytes = vec![FORMAT, 253];
+        bytes.extend_from_slice(&u64::MAX.to_le_bytes());
+        assert!(matches!(decode::<Vec<u64>>(&bytes), Err(CodecError::Decode(_))));
+        assert!(matches!(decode::<String>(&bytes), Err(CodecError::Decode(_))));
     }
 }

@@ -222,6 +222,30 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The hold that it names.
+    pub(crate) const fn hold(&self) -> Option<HoldId> {
+        match self {
+            Self::Reserve { hold, .. }
+            | Self::Confirm { hold, .. }
+            | Self::Release { hold, .. }
+            | Self::Extend { hold, .. } => Some(*hold),
+            _ => None,
+        }
+    }
+
+    /// The transfer that it names.
+    pub(crate) const fn transfer(&self) -> Option<TransferId> {
+        match self {
+            Self::Transfer { transfer, .. }
+            | Self::ReceiveTransfer { transfer, .. }
+            | Self::CloseTransfer { transfer, .. }
+            | Self::CancelTransfer { transfer, .. } => Some(*transfer),
+            _ => None,
+        }
+    }
+}
+
 /// What the ledger said when a stocktake was made; looked up by the leader before it proposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountBasis {

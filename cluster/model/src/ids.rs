@@ -1,10 +1,14 @@
 //! Names of things, each checked once by its constructor; inside, a value is right by its type.
+//!
+//! Reading one from bytes or JSON checks it too. In bytes a UUID takes 16, without its prefix.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::ser::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// Why a text is not an id of the kind that was asked for.
@@ -79,11 +83,28 @@ fn check(
     }
 }
 
+/// Reads an id from its text, wherever the text lies.
+struct TextVisitor<T> {
+    what: &'static str,
+    id: PhantomData<T>,
+}
+
+impl<T: FromStr<Err = IdError>> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {}", self.what)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr, $allowed:expr, $accepts:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -141,6 +162,18 @@ macro_rules! text_id {
                 id.0.as_ref().to_owned()
             }
         }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(TextVisitor { what: $what, id: PhantomData })
+            }
+        }
     };
 }
 
@@ -176,8 +209,7 @@ text_id!(
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Uuid);
 
         impl $name {
@@ -236,6 +268,26 @@ macro_rules! uuid_id {
                 id.to_string()
             }
         }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.as_bytes().serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(TextVisitor { what: $what, id: PhantomData })
+                } else {
+                    <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes).map(Self)
+                }
+            }
+        }
     };
 }
 
@@ -251,6 +303,7 @@ uuid_id!(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
 
     #[test]
     fn ids_accept_what_retail_uses_and_refuse_the_rest() {
@@ -260,6 +313,18 @@ mod tests {
         for bad in ["", " ", ".", "..", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
             assert!(ItemId::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn ids_are_checked_when_they_are_read_and_a_uuid_takes_its_sixteen_bytes() {
+        let item = ItemId::new("A-1").unwrap();
+        assert_eq!(codec::decode::<ItemId>(&codec::encode(&item)).unwrap(), item);
+        let error = codec::decode::<ItemId>(&codec::encode("A 1")).unwrap_err();
+        assert!(error.to_string().contains("itemId may have"), "{error}");
+        let hold = HoldId::from_uuid(Uuid::from_u128(7));
+        let bytes = codec::encode(&hold);
+        assert_eq!(bytes.len(), 17);
+        assert_eq!(codec::decode::<HoldId>(&bytes).unwrap(), hold);
     }
 
     #[test]

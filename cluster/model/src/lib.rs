@@ -6,6 +6,9 @@
 //!
 //! A *refusal* is a value that every replica computes alike; an impossibility is a panic.
 
+// Floating point may differ between processors; whole numbers do not.
+#![deny(clippy::float_arithmetic)]
+
 pub mod codec;
 mod command;
 mod config;

@@ -1,26 +1,20 @@
 //! Policies, retirement, settings, the ledger's start and the version of the rules.
 
-use xxhash_rust::xxh3::xxh3_128;
-
-use super::{By, Decision, Done, Inventory, SUPPORTED_MODEL_VERSION, Step};
+use super::{By, Decision, Done, Inventory, RowName, SUPPORTED_MODEL_VERSION, Step};
 use crate::{
-    Cause, Config, ConfigChange, ItemId, MAX_TOTAL, MovementKind, Outcome, Policy, Refusal, Seq, Setting,
-    StoreId,
+    Cause, Config, ConfigChange, MAX_TOTAL, MovementKind, Outcome, Policy, Refusal, RowView, Seq, Setting,
 };
 
 impl Inventory {
-    #[expect(clippy::too_many_arguments, reason = "the fields of the command")]
     pub(super) fn set_policy(
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
-        safety_stock: Option<u64>,
-        backorder_limit: Option<u64>,
+        name: RowName<'_>,
+        (safety_stock, backorder_limit): (Option<u64>, Option<u64>),
         expected_version: Option<u64>,
     ) -> Decision {
-        let ix = self.known_row(store, item)?;
+        let ix = self.known_row(name)?;
         self.check_version(ix, expected_version)?;
         let old = self.rows.get(ix).policy;
         let policy = Policy {
@@ -42,29 +36,23 @@ impl Inventory {
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
+        name: RowName<'_>,
         remove: bool,
     ) -> Decision {
-        let ix = self.known_row(store, item)?;
-        let was_retired = self.rows.get(ix).retired;
-        if !remove {
-            if was_retired {
-                let last_seq = Seq(self.rows.get(ix).last_seq);
-                return Ok(Done::before(Outcome::Row(self.row_view(ix)), last_seq));
-            }
-            self.book(step, by, ix, (MovementKind::Retired, 0, Cause::Row), |row| row.retired = true);
-            return Ok(self.row_done(ix));
+        let ix = self.known_row(name)?;
+        if remove {
+            self.check_empty(step, ix)?;
         }
-        self.check_empty(step, ix)?;
+        let row = self.rows.get(ix);
+        let (was_retired, last_seq) = (row.retired, Seq(row.last_seq));
         if !was_retired {
             self.book(step, by, ix, (MovementKind::Retired, 0, Cause::Row), |row| row.retired = true);
         }
-        self.book(step, by, ix, (MovementKind::Retired, 0, Cause::Row), |_| {});
-        let view = self.row_view(ix);
-        self.sums.stock = self.sums.stock.wrapping_sub(self.row_digest(ix));
-        self.rows.remove(ix);
-        Ok(Done::now(Outcome::Removed(view)))
+        match (remove, was_retired) {
+            (true, _) => Ok(Done::now(Outcome::Removed(self.remove_row(step, by, ix)))),
+            (false, true) => Ok(Done::before(Outcome::Row(self.row_view(ix)), last_seq)),
+            (false, false) => Ok(self.row_done(ix)),
+        }
     }
 
     fn check_empty(&mut self, step: &mut Step, ix: u32) -> Result<(), Refusal> {
@@ -72,12 +60,25 @@ impl Inventory {
             self.expire_due_on(step, &[ix]);
         }
         let row = self.rows.get(ix);
-        let in_transit = self.transfers.in_transit(row.store, row.item);
-        if row.available == 0 && row.reserved == 0 && in_transit == 0 {
+        let under_way = self.transfers.under_way(ix);
+        if row.available == 0 && row.reserved == 0 && under_way == 0 {
             return Ok(());
         }
         let (on_hand, reserved) = (row.on_hand(), row.reserved);
+        let in_transit = u64::try_from(under_way).unwrap_or(u64::MAX);
         Err(Refusal::NotEmpty { row: self.row_key(ix), on_hand, reserved, in_transit })
+    }
+
+    /// Takes a retired row away: a second movement says so. Its transfers stay in the sums of its item.
+    fn remove_row(&mut self, step: &mut Step, by: By<'_>, ix: u32) -> RowView {
+        self.book(step, by, ix, (MovementKind::Retired, 0, Cause::Row), |_| {});
+        let view = self.row_view(ix);
+        self.sums.stock = self.sums.stock.wrapping_sub(self.row_digest(ix));
+        let row = self.rows.get(ix);
+        let (item, net_out) = (row.item, row.net_out());
+        self.rows.remove(ix);
+        self.change_sums(item, |sums| sums.net_out += net_out);
+        view
     }
 
     pub(super) fn configure(&mut self, changes: &[ConfigChange]) -> Decision {
@@ -115,26 +116,6 @@ impl Inventory {
         let outcome = Outcome::ModelVersion(to);
         Ok(if to == current { Done::before(outcome, Seq(0)) } else { Done::now(outcome) })
     }
-
-    pub(super) fn add_shortfall(&mut self, item: u32, qty: u64) {
-        let before = self.shortfall_digest(item);
-        self.transfers.add_shortfall(item, qty);
-        let after = self.shortfall_digest(item);
-        self.sums.transfers = self.sums.transfers.wrapping_sub(before).wrapping_add(after);
-    }
-
-    fn shortfall_digest(&self, item: u32) -> u128 {
-        let Some(qty) = self.transfers.shortfalls.get(&item) else { return 0 };
-        shortfall_digest(self.items.hash(item), *qty)
-    }
-}
-
-/// An item's shortfall, as its share of the digest.
-pub(super) fn shortfall_digest(item_hash: u128, qty: u64) -> u128 {
-    let mut bytes = [0; 24];
-    bytes[..16].copy_from_slice(&item_hash.to_le_bytes());
-    bytes[16..].copy_from_slice(&qty.to_le_bytes());
-    xxh3_128(&bytes)
 }
 
 /// A key remembers a hold by its id alone, so a hold must be remembered for at least as long as a key.

@@ -1,10 +1,13 @@
 //! The end of holds by their deadline, and the end of what is remembered.
 
+use super::digest::Kind;
 use super::holds::EndedBy;
+use super::rows::signed;
 use super::{By, Inventory, Step};
-use crate::{Cause, HoldStatus, MovementKind};
+use crate::{Cause, ClusterTime, Command, MovementKind};
 
-/// How much an entry forgets at least, beyond twice its commands: a backlog always shrinks, and no entry takes long.
+/// How many records of each kind an entry forgets at most, beyond two for each of its commands: a backlog always shrinks,
+/// since a command adds one of a kind, and no entry takes long.
 const FORGET_PER_ENTRY: usize = 64;
 
 impl Inventory {
@@ -21,20 +24,17 @@ impl Inventory {
     /// Expires the due holds on `rows`, oldest first. True when there were any: what was refused for stock may be
     /// asked again.
     pub(super) fn expire_due_on(&mut self, step: &mut Step, rows: &[u32]) -> bool {
-        let now = self.clock.now;
-        let mut due: Vec<_> = rows.iter().flat_map(|&row| self.holds.due_on_row(row, now)).collect();
-        due.sort_unstable();
-        due.dedup();
+        let due = self.holds.due_on(rows, self.clock.now);
         for &(_, _, ix) in &due {
             self.expire(step, ix);
         }
         !due.is_empty()
     }
 
-    /// Expires one hold when it is due, so that no action ever meets a hold that is over.
+    /// Expires one hold when it is due.
     pub(super) fn expire_if_due(&mut self, step: &mut Step, ix: u32) {
         let hold = self.holds.get(ix);
-        if hold.ended.is_none() && hold.deadline.is_some_and(|deadline| deadline <= self.clock.now) {
+        if hold.ended_by.is_none() && hold.deadline.is_some_and(|deadline| deadline <= self.clock.now) {
             self.expire(step, ix);
         }
     }
@@ -42,23 +42,17 @@ impl Inventory {
     fn expire(&mut self, step: &mut Step, ix: u32) {
         let hold = self.holds.get(ix);
         let cause = Cause::Hold { hold: hold.id, expires_at: hold.deadline };
-        let open: Vec<(u32, u64)> = hold
-            .lines
-            .as_slice()
-            .iter()
-            .filter(|line| line.reserved > 0)
-            .map(|line| (line.row, line.reserved))
-            .collect();
+        let open: Vec<(u32, u64)> = hold.reserved_lines().collect();
         for (row, qty) in open {
-            self.give_back(step, By::default(), row, qty, MovementKind::Expired, cause.clone());
+            self.give_back(step, By::default(), row, qty, (MovementKind::Expired, cause.clone()));
         }
         let (now, last_seq) = (self.clock.now, self.clock.last_seq.0);
         self.change_hold(ix, |hold| {
             for line in hold.lines.as_mut_slice() {
                 line.reserved = 0;
             }
-            hold.status = if hold.was_confirmed() { HoldStatus::Confirmed } else { HoldStatus::Expired };
-            hold.ended = Some((EndedBy::Expiry, now));
+            hold.ended_by = Some(EndedBy::Expiry);
+            hold.ended_at = now;
             hold.last_seq = last_seq;
         });
     }
@@ -70,8 +64,7 @@ impl Inventory {
         by: By<'_>,
         row: u32,
         qty: u64,
-        kind: MovementKind,
-        cause: Cause,
+        (kind, cause): (MovementKind, Cause),
     ) {
         self.book(step, by, row, (kind, signed(qty), cause), |row| {
             row.reserved -= qty;
@@ -81,27 +74,46 @@ impl Inventory {
 
     /// Forgets keys, events, holds and transfers whose windows are over, up to the limit of an entry.
     pub(super) fn forget(&mut self, requests: usize) {
-        let now = self.clock.now;
-        for _ in 0..FORGET_PER_ENTRY + 2 * requests {
-            let keys_over =
-                self.keys.oldest().is_some_and(|key| now.since(key.at) > self.config.key_window_ms);
-            if keys_over {
-                self.sums.keys = self.sums.keys.wrapping_sub(self.keys.forget_oldest());
+        let limit = FORGET_PER_ENTRY.saturating_add(requests.saturating_mul(2));
+        let kinds = [Self::forget_key, Self::forget_event, Self::forget_hold, Self::forget_transfer];
+        for forget in kinds {
+            for _ in 0..limit {
+                if !forget(self) {
+                    break;
+                }
             }
-            let window = self.config.event_window_ms;
-            let events_over = self.events.oldest().is_some_and(|event| now.since(event.at) > window);
-            if events_over {
-                self.sums.keys = self.sums.keys.wrapping_sub(self.events.forget_oldest());
+        }
+    }
+
+    fn is_over(&self, at: ClusterTime, window_ms: u64) -> bool {
+        self.clock.now.since(at) > window_ms
+    }
+
+    fn forget_key(&mut self) -> bool {
+        match self.keys.oldest() {
+            Some(key) if self.is_over(key.at, self.config.key_window_ms) => {
+                self.sums.keys = self.sums.keys.wrapping_sub(key.digest(Kind::Key));
+                self.keys.forget_oldest();
+                true
             }
-            if !(self.forget_hold() | self.forget_transfer() | keys_over | events_over) {
-                return;
+            _ => false,
+        }
+    }
+
+    fn forget_event(&mut self) -> bool {
+        match self.events.oldest() {
+            Some(event) if self.is_over(event.at, self.config.event_window_ms) => {
+                self.sums.keys = self.sums.keys.wrapping_sub(event.digest(Kind::Event));
+                self.events.forget_oldest();
+                true
             }
+            _ => false,
         }
     }
 
     fn forget_hold(&mut self) -> bool {
         match self.holds.first_ended() {
-            Some((at, ix)) if self.clock.now.since(at) > self.config.ended_window_ms => {
+            Some((at, ix)) if self.may_forget_ended(at) => {
                 let digest = self.hold_digest(self.holds.get(ix));
                 self.sums.holds = self.sums.holds.wrapping_sub(digest);
                 self.holds.forget(ix);
@@ -113,19 +125,35 @@ impl Inventory {
 
     fn forget_transfer(&mut self) -> bool {
         match self.transfers.first_ended() {
-            Some((at, id)) if self.clock.now.since(at) > self.config.ended_window_ms => {
-                if let Some(transfer) = self.transfers.forget(at, id) {
-                    let digest = self.transfer_digest(id, &transfer);
-                    self.sums.transfers = self.sums.transfers.wrapping_sub(digest);
-                }
+            Some((at, ix)) if self.may_forget_ended(at) => {
+                let digest = self.transfer_digest(self.transfers.get(ix));
+                self.sums.transfers = self.sums.transfers.wrapping_sub(digest);
+                self.transfers.forget(ix);
                 true
             }
             _ => false,
         }
     }
-}
 
-/// A total as a signed number: it fits 53 bits.
-pub(super) fn signed(qty: u64) -> i64 {
-    i64::try_from(qty).expect("totals fit 53 bits")
+    /// A key remembers a hold or a transfer by its id alone, so nothing is forgotten before the keys that tell of it.
+    fn may_forget_ended(&self, at: ClusterTime) -> bool {
+        let key_remains = self.keys.oldest().is_some_and(|key| key.at <= at);
+        self.is_over(at, self.config.ended_window_ms) && !key_remains
+    }
+
+    /// Starts the window of the ended hold or transfer of `command` again: a key that tells of it was just remembered.
+    pub(super) fn keep_ended(&mut self, command: &Command) {
+        let now = self.clock.now;
+        if let Some(ix) = command.hold().and_then(|hold| self.holds.find(hold))
+            && self.holds.get(ix).ended_by.is_some()
+            && self.holds.get(ix).ended_at < now
+        {
+            self.change_hold(ix, |hold| hold.ended_at = now);
+        }
+        if let Some(ix) = command.transfer().and_then(|transfer| self.transfers.find(transfer))
+            && self.transfers.get(ix).ended_at.is_some_and(|at| at < now)
+        {
+            self.change_transfer(ix, |transfer| transfer.ended_at = Some(now));
+        }
+    }
 }

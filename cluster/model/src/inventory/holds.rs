@@ -1,18 +1,22 @@
 //! Holds: open ones with their deadlines, and ended ones for as long as they are remembered.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
+use super::digest::{Bytes, Kind};
 use super::paged::Paged;
+use super::rows::RowNames;
+use super::slab::{Identified, Slab};
 use crate::{ClusterTime, HoldId, HoldStatus, Owner};
 
 /// What ended a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndedBy {
-    Confirm,
+    Confirm = 1,
     Release,
     Expiry,
 }
@@ -20,6 +24,7 @@ pub enum EndedBy {
 /// One line of a hold. What is neither reserved, confirmed nor released of `granted` has expired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldLine {
+    /// The row's place, which it keeps even when it is taken away.
     pub row: u32,
     pub requested: u64,
     pub granted: u64,
@@ -32,6 +37,12 @@ impl HoldLine {
     pub fn expired(&self) -> u64 {
         self.granted - self.reserved - self.confirmed - self.released
     }
+
+    /// Whether the line's parts fit into what was granted.
+    pub fn is_whole(&self) -> bool {
+        let used = self.reserved.checked_add(self.confirmed).and_then(|used| used.checked_add(self.released));
+        used.is_some_and(|used| used <= self.granted) && self.granted <= self.requested
+    }
 }
 
 /// The lines of a hold; most have one, which needs no allocation.
@@ -41,9 +52,13 @@ pub enum HoldLines {
     Many(Box<[HoldLine]>),
 }
 
-impl From<Vec<HoldLine>> for HoldLines {
-    fn from(mut lines: Vec<HoldLine>) -> Self {
-        if lines.len() == 1 { Self::One(lines.remove(0)) } else { Self::Many(lines.into()) }
+impl FromIterator<HoldLine> for HoldLines {
+    fn from_iter<I: IntoIterator<Item = HoldLine>>(lines: I) -> Self {
+        let mut lines = lines.into_iter();
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Self::One(line),
+            (first, second) => Self::Many(first.into_iter().chain(second).chain(lines).collect()),
+        }
     }
 }
 
@@ -70,140 +85,139 @@ pub struct Hold {
     /// Hash of what was asked for, to tell a repeat from another use of the id.
     pub content: u64,
     pub owner: Option<Owner>,
-    /// The last movement of its making; orders holds of the same deadline.
+    /// The last movement of its making. No two holds share it, so it orders those that are due or ended together.
     pub made_seq: u64,
     /// The last movement that it made.
     pub last_seq: u64,
     pub deadline: Option<ClusterTime>,
-    pub status: HoldStatus,
-    /// What ended it and when; none while it is open.
-    pub ended: Option<(EndedBy, ClusterTime)>,
+    /// What ended it; none while it is open.
+    pub ended_by: Option<EndedBy>,
+    /// From when on it is remembered for the window of ended holds; 0 while it is open.
+    pub ended_at: ClusterTime,
     pub lines: HoldLines,
 }
 
-impl Hold {
-    pub fn is_open(&self) -> bool {
-        self.lines.as_slice().iter().any(|line| line.reserved > 0)
-    }
-
-    pub fn was_confirmed(&self) -> bool {
-        self.lines.as_slice().iter().any(|line| line.confirmed > 0)
-    }
-
-    /// The hold's share of the digest, with the hash of each row's names in place of its number.
-    pub fn digest(&self, row_hash: impl Fn(u32) -> (u128, u128)) -> u128 {
-        let mut hash = Xxh3::new();
-        hash.update(self.id.uuid().as_bytes());
-        hash.update(self.owner.as_ref().map_or("", Owner::as_str).as_bytes());
-        let (ended_by, ended_at) = self.ended.map_or((0, 0), |(by, at)| (by as u64 + 1, at.0));
-        let deadline = self.deadline.map_or(u64::MAX, |deadline| deadline.0);
-        let status = self.status as u64;
-        for field in [self.content, self.made_seq, self.last_seq, deadline, status, ended_by, ended_at] {
-            hash.update(&field.to_le_bytes());
-        }
-        for line in self.lines.as_slice() {
-            let (store, item) = row_hash(line.row);
-            hash.update(&store.to_le_bytes());
-            hash.update(&item.to_le_bytes());
-            for field in [line.requested, line.granted, line.reserved, line.confirmed, line.released] {
-                hash.update(&field.to_le_bytes());
-            }
-        }
-        hash.digest128()
+impl Identified for Hold {
+    fn uuid(&self) -> Uuid {
+        self.id.uuid()
     }
 }
+
+impl Hold {
+    pub fn lines(&self) -> &[HoldLine] {
+        self.lines.as_slice()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.lines().iter().any(|line| line.reserved > 0)
+    }
+
+    /// Rows and quantities of the lines that still reserve something.
+    pub fn reserved_lines(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.lines().iter().map(|line| (line.row, line.reserved)).filter(|&(_, qty)| qty > 0)
+    }
+
+    /// An ended hold is confirmed when any unit was sold, else it is as its last act says.
+    pub fn status(&self) -> HoldStatus {
+        let sold = self.lines().iter().any(|line| line.confirmed > 0);
+        match self.ended_by {
+            None => HoldStatus::Held,
+            Some(_) if sold => HoldStatus::Confirmed,
+            Some(EndedBy::Confirm) => HoldStatus::Confirmed,
+            Some(EndedBy::Release) => HoldStatus::Released,
+            Some(EndedBy::Expiry) => HoldStatus::Expired,
+        }
+    }
+
+    /// The hold's share of the digest: one hash for itself and one for each line.
+    pub fn digest(&self, names: impl Fn(u32) -> RowNames) -> u128 {
+        let id = self.id.uuid().as_u128();
+        let owner = self.owner.as_ref().map_or(0, |owner| xxh3_128(owner.as_str().as_bytes()));
+        let ended_by = self.ended_by.map_or(0, |by| by as u64);
+        let head = Bytes::new()
+            .wide(id)
+            .wide(owner)
+            .optional(self.deadline.map(|deadline| deadline.0))
+            .numbers(&[self.content, self.made_seq, self.last_seq, ended_by, self.ended_at.0])
+            .hash(Kind::Hold);
+        (0_u64..).zip(self.lines()).fold(head, |sum, (place, line)| {
+            let row = names(line.row);
+            let numbers = [place, line.requested, line.granted, line.reserved, line.confirmed, line.released];
+            let mut line = Bytes::new();
+            line.wide(id).wide(row.store).wide(row.item).numbers(&numbers);
+            sum.wrapping_add(line.hash(Kind::HoldLine))
+        })
+    }
+}
+
+/// What orders holds that are due: oldest deadline first, then the order in which they were made.
+pub type Turn = (ClusterTime, u64, u32);
 
 /// All holds, and the ways to find them.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Holds {
-    holds: Paged<Option<Hold>>,
-    free: Vec<u32>,
-    index: HashTable<u32>,
-    deadlines: BTreeSet<(ClusterTime, u64, u32)>,
-    /// Open holds with a deadline, by row.
-    by_row: BTreeSet<(u32, ClusterTime, u64, u32)>,
-    ended: BTreeSet<(ClusterTime, u64, u32)>,
-    open: u64,
-}
-
-fn id_hash(id: HoldId) -> u64 {
-    xxh3_64(id.uuid().as_bytes())
+    holds: Slab<Hold>,
+    /// Open holds that have a deadline.
+    deadlines: BTreeSet<Turn>,
+    /// Lines of open holds by row, as far as their deadline is at or before `listed_until`. Holds are rarely due and
+    /// not swept, so this is made when somebody asks, and costs nothing before that.
+    due_by_row: BTreeSet<(u32, Turn)>,
+    listed_until: Option<ClusterTime>,
+    ended: BTreeSet<Turn>,
 }
 
 impl Holds {
     pub fn find(&self, id: HoldId) -> Option<u32> {
-        let same = |&ix: &u32| self.holds.get(ix).as_ref().is_some_and(|hold| hold.id == id);
-        self.index.find(id_hash(id), same).copied()
+        self.holds.find(id.uuid())
     }
 
-    /// The hold at `ix`.
-    ///
-    /// # Panics
-    /// When there is none: places come from [`Self::find`] and the indexes alone.
     pub fn get(&self, ix: u32) -> &Hold {
-        self.holds.get(ix).as_ref().expect("a place that was found holds a hold")
+        self.holds.get(ix)
     }
 
-    pub fn insert(&mut self, hold: Hold) -> u32 {
-        let id = hold.id;
-        let ix = match self.free.pop() {
-            Some(ix) => {
-                *self.holds.get_mut(ix) = Some(hold);
-                ix
-            }
-            None => self.holds.push(Some(hold)),
-        };
-        let holds = &self.holds;
-        self.index
-            .insert_unique(id_hash(id), ix, |&ix| holds.get(ix).as_ref().map_or(0, |hold| id_hash(hold.id)));
+    /// Adds a hold whose id is new.
+    pub fn insert(&mut self, hold: Hold) {
+        let ix = self.holds.insert(hold);
         self.list(ix);
-        ix
     }
 
     /// Changes a hold and keeps every index right.
     pub fn change(&mut self, ix: u32, change: impl FnOnce(&mut Hold)) {
         self.unlist(ix);
-        change(self.holds.get_mut(ix).as_mut().expect("a place that was found holds a hold"));
+        change(self.holds.get_mut(ix));
         self.list(ix);
     }
 
     /// Forgets a hold.
-    pub fn forget(&mut self, ix: u32) -> Hold {
+    pub fn forget(&mut self, ix: u32) {
         self.unlist(ix);
-        let id = self.get(ix).id;
-        if let Ok(entry) = self.index.find_entry(id_hash(id), |&other| other == ix) {
-            entry.remove();
-        }
-        self.free.push(ix);
-        self.holds.get_mut(ix).take().expect("a place that was found holds a hold")
+        self.holds.remove(ix);
     }
 
     fn list(&mut self, ix: u32) {
-        let hold = self.holds.get(ix).as_ref().expect("a place that was found holds a hold");
-        if let Some((_, at)) = hold.ended {
-            self.ended.insert((at, hold.made_seq, ix));
-            return;
-        }
-        self.open += 1;
-        if let Some(deadline) = hold.deadline {
-            self.deadlines.insert((deadline, hold.made_seq, ix));
-            for line in hold.lines.as_slice().iter().filter(|line| line.reserved > 0) {
-                self.by_row.insert((line.row, deadline, hold.made_seq, ix));
+        let hold = self.holds.get(ix);
+        if hold.ended_by.is_some() {
+            self.ended.insert((hold.ended_at, hold.made_seq, ix));
+        } else if let Some(deadline) = hold.deadline {
+            let turn = (deadline, hold.made_seq, ix);
+            self.deadlines.insert(turn);
+            if Some(deadline) <= self.listed_until {
+                self.due_by_row.extend(hold.reserved_lines().map(|(row, _)| (row, turn)));
             }
         }
     }
 
     fn unlist(&mut self, ix: u32) {
-        let hold = self.holds.get(ix).as_ref().expect("a place that was found holds a hold");
-        if let Some((_, at)) = hold.ended {
-            self.ended.remove(&(at, hold.made_seq, ix));
-            return;
-        }
-        self.open -= 1;
-        if let Some(deadline) = hold.deadline {
-            self.deadlines.remove(&(deadline, hold.made_seq, ix));
-            for line in hold.lines.as_slice().iter().filter(|line| line.reserved > 0) {
-                self.by_row.remove(&(line.row, deadline, hold.made_seq, ix));
+        let hold = self.holds.get(ix);
+        if hold.ended_by.is_some() {
+            self.ended.remove(&(hold.ended_at, hold.made_seq, ix));
+        } else if let Some(deadline) = hold.deadline {
+            let turn = (deadline, hold.made_seq, ix);
+            self.deadlines.remove(&turn);
+            if Some(deadline) <= self.listed_until {
+                for (row, _) in hold.reserved_lines() {
+                    self.due_by_row.remove(&(row, turn));
+                }
             }
         }
     }
@@ -213,10 +227,38 @@ impl Holds {
         self.deadlines.first().map(|&(deadline, _, ix)| (deadline, ix))
     }
 
-    /// Open holds on `row` whose deadline has come, with what orders them.
-    pub fn due_on_row(&self, row: u32, now: ClusterTime) -> impl Iterator<Item = (ClusterTime, u64, u32)> {
-        let range = (row, ClusterTime(0), 0, 0)..=(row, now, u64::MAX, u32::MAX);
-        self.by_row.range(range).map(|&(_, deadline, seq, ix)| (deadline, seq, ix))
+    /// Open holds on `rows` whose deadline has come, each once, in turn.
+    pub fn due_on(&mut self, rows: &[u32], now: ClusterTime) -> BTreeSet<Turn> {
+        if self.next_due().is_none_or(|(deadline, _)| deadline > now) {
+            return BTreeSet::new();
+        }
+        self.list_due(now);
+        let last = (now, u64::MAX, u32::MAX);
+        let due = rows.iter().flat_map(|&row| {
+            self.due_by_row.range((row, (ClusterTime(0), 0, 0))..=(row, last)).map(|&(_, turn)| turn)
+        });
+        due.collect()
+    }
+
+    /// Lists by row the open holds that have come due since the last time.
+    fn list_due(&mut self, now: ClusterTime) {
+        let from = match self.listed_until {
+            Some(until) if until >= now => return,
+            Some(until) => Bound::Excluded((until, u64::MAX, u32::MAX)),
+            None => Bound::Unbounded,
+        };
+        let to = Bound::Included((now, u64::MAX, u32::MAX));
+        let lines = self
+            .deadlines
+            .range((from, to))
+            .flat_map(|&turn| self.holds.get(turn.2).reserved_lines().map(move |(row, _)| (row, turn)));
+        // A set that is made at once, from a million lines, takes a fraction of the time.
+        if self.due_by_row.is_empty() {
+            self.due_by_row = lines.collect();
+        } else {
+            self.due_by_row.extend(lines);
+        }
+        self.listed_until = Some(now);
     }
 
     /// The hold that ended first.
@@ -225,7 +267,7 @@ impl Holds {
     }
 
     pub fn open_count(&self) -> u64 {
-        self.open
+        (self.holds.len() - self.ended.len()) as u64
     }
 
     pub fn ended_count(&self) -> u64 {
@@ -236,25 +278,59 @@ impl Holds {
         self.deadlines.range(..=(now, u64::MAX, u32::MAX)).count() as u64
     }
 
-    /// All places in order, free ones included, and the free ones in the order in which they will be used.
-    pub fn frozen(&self) -> (Paged<Option<Hold>>, Vec<u32>) {
-        (self.holds.clone(), self.free.clone())
+    /// The holds without the ways to find them: enough for a frozen state.
+    pub fn frozen(&self) -> Paged<Option<Hold>> {
+        self.holds.places()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(id: u128, deadline: u64, rows: &[u32]) -> Hold {
+        let line = |&row| HoldLine { row, requested: 2, granted: 2, reserved: 2, confirmed: 0, released: 0 };
+        Hold {
+            id: HoldId::from_uuid(Uuid::from_u128(id)),
+            content: 0,
+            owner: None,
+            made_seq: u64::try_from(id).unwrap(),
+            last_seq: 0,
+            deadline: Some(ClusterTime(deadline)),
+            ended_by: None,
+            ended_at: ClusterTime(0),
+            lines: rows.iter().map(line).collect(),
+        }
     }
 
-    /// Holds from their places, and the free places in the order in which they will be used.
-    pub fn restore(places: Vec<Option<Hold>>, free: Vec<u32>) -> Self {
-        let mut holds = Self { free, ..Self::default() };
-        for place in places {
-            let id = place.as_ref().map(|hold| hold.id);
-            let ix = holds.holds.push(place);
-            if let Some(id) = id {
-                let paged = &holds.holds;
-                holds.index.insert_unique(id_hash(id), ix, |&ix| {
-                    paged.get(ix).as_ref().map_or(0, |hold| id_hash(hold.id))
-                });
-                holds.list(ix);
-            }
+    fn due(holds: &mut Holds, rows: &[u32], now: u64) -> Vec<u64> {
+        holds.due_on(rows, ClusterTime(now)).into_iter().map(|(_, made_seq, _)| made_seq).collect()
+    }
+
+    #[test]
+    fn due_holds_are_found_by_row_in_turn_also_after_changes() {
+        let mut holds = Holds::default();
+        for (id, deadline, rows) in [(1, 30, &[7, 8][..]), (2, 10, &[7]), (3, 10, &[8]), (4, 50, &[7])] {
+            holds.insert(hold(id, deadline, rows));
         }
-        holds
+        assert_eq!(due(&mut holds, &[7, 8], 9), [0_u64; 0]);
+        assert_eq!(due(&mut holds, &[7, 8], 30), [2, 3, 1]);
+        assert_eq!(due(&mut holds, &[8], 30), [3, 1]);
+        let place = |holds: &Holds, id| holds.find(HoldId::from_uuid(Uuid::from_u128(id))).unwrap();
+        let first = place(&holds, 1);
+        holds.change(first, |hold| hold.lines.as_mut_slice()[1].reserved = 0);
+        let second = place(&holds, 2);
+        holds.change(second, |hold| hold.deadline = Some(ClusterTime(60)));
+        holds.insert(hold(5, 20, &[8]));
+        assert_eq!(due(&mut holds, &[7, 8], 30), [3, 5, 1]);
+        assert_eq!(due(&mut holds, &[8], 30), [3, 5]);
+        assert_eq!(due(&mut holds, &[7], 60), [1, 4, 2]);
+    }
+
+    #[test]
+    fn one_line_is_kept_inline_and_more_are_not() {
+        assert!(matches!(hold(1, 1, &[7]).lines, HoldLines::One(_)));
+        let three = hold(1, 1, &[7, 8, 9]);
+        assert_eq!(three.lines().iter().map(|line| line.row).collect::<Vec<_>>(), [7, 8, 9]);
     }
 }

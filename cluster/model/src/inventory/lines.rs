@@ -1,9 +1,9 @@
 //! Lines of a command, merged and looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Inventory;
-use crate::{Command, ItemId, Line, MAX_TOTAL, Refusal, RowKey, StoreId};
+use crate::{Command, Line, MAX_TOTAL, Refusal, RowKey};
 
 /// A line of a command, merged with the others of its row.
 pub struct Merged<'a> {
@@ -29,8 +29,10 @@ fn key_of(line: &Line) -> RowKey {
 /// # Errors
 /// [`Refusal::NoLines`], or [`Refusal::QuantityOutOfRange`] for a sum that is too large.
 pub fn merge(lines: &[Line]) -> Result<Vec<Merged<'_>>, Refusal> {
-    if lines.is_empty() {
-        return Err(Refusal::NoLines);
+    match lines {
+        [] => return Err(Refusal::NoLines),
+        [line] => return Ok(vec![Merged { line, qty: line.qty.get() }]),
+        _ => {}
     }
     let mut places = BTreeMap::new();
     let mut merged: Vec<Merged<'_>> = Vec::with_capacity(lines.len());
@@ -49,7 +51,7 @@ pub fn merge(lines: &[Line]) -> Result<Vec<Merged<'_>>, Refusal> {
 }
 
 impl Inventory {
-    /// The rows that a command names, in an order that a repeat of it has too.
+    /// The rows that a command names, or that what it names is about, in an order that a repeat of it has too.
     pub(super) fn rows_named(&self, command: &Command) -> Vec<RowKey> {
         match command {
             Command::CreateSku { store, item, .. }
@@ -64,19 +66,19 @@ impl Inventory {
             Command::Reserve { lines, .. }
             | Command::Confirm { lines: Some(lines), .. }
             | Command::Release { lines: Some(lines), .. } => distinct(lines),
-            Command::Confirm { hold, .. } | Command::Release { hold, .. } => self
-                .hold(*hold)
-                .map_or_else(Vec::new, |hold| hold.lines.into_iter().map(|line| line.row).collect()),
+            Command::Confirm { hold, .. } | Command::Release { hold, .. } => {
+                let lines = self.holds.find(*hold).map_or(&[][..], |ix| self.holds.get(ix).lines());
+                lines.iter().map(|line| self.row_key(line.row)).collect()
+            }
             Command::Transfer { item, from, to, .. } => {
                 [from, to].map(|store| RowKey { store: store.clone(), item: item.clone() }).to_vec()
             }
             Command::ReceiveTransfer { transfer, .. }
             | Command::CloseTransfer { transfer, .. }
             | Command::CancelTransfer { transfer, .. } => {
-                let key = |store: StoreId, item: &ItemId| RowKey { store, item: item.clone() };
-                let found = self.transfer(*transfer);
+                let found = self.transfers.find(*transfer).map(|ix| self.transfers.get(ix));
                 found.map_or_else(Vec::new, |found| {
-                    vec![key(found.to, &found.item), key(found.from, &found.item)]
+                    [found.from, found.to].map(|row| self.row_key(row)).to_vec()
                 })
             }
             Command::Tick
@@ -90,6 +92,52 @@ impl Inventory {
 
 /// The rows of lines, each once, whatever their sums are.
 fn distinct(lines: &[Line]) -> Vec<RowKey> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     lines.iter().filter(|line| seen.insert((line.store.as_str(), line.item.as_str()))).map(key_of).collect()
+}
+
+/// How many of `row` the command asked for; 0 when it does not say.
+pub fn requested(command: &Command, row: &RowKey) -> u64 {
+    match command {
+        Command::Reserve { lines, .. }
+        | Command::Confirm { lines: Some(lines), .. }
+        | Command::Release { lines: Some(lines), .. } => lines
+            .iter()
+            .filter(|line| line.store == row.store && line.item == row.item)
+            .fold(0, |sum, line| sum.saturating_add(line.qty.get())),
+        Command::Transfer { qty, .. } => qty.get(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ItemId, Quantity, StoreId};
+
+    fn line(item: &str, qty: u64) -> Line {
+        Line {
+            store: StoreId::new("S1").unwrap(),
+            item: ItemId::new(item).unwrap(),
+            qty: Quantity::new(qty).unwrap(),
+        }
+    }
+
+    #[test]
+    fn lines_of_one_row_become_one_in_order_of_first_mention() {
+        let lines = [line("B", 1), line("A", 2), line("B", 3), line("C", 4)];
+        let merged = merge(&lines).unwrap();
+        let seen: Vec<(&str, u64)> =
+            merged.iter().map(|merged| (merged.line.item.as_str(), merged.qty)).collect();
+        assert_eq!(seen, [("B", 4), ("A", 2), ("C", 4)]);
+    }
+
+    #[test]
+    fn no_lines_and_sums_beyond_the_largest_total_are_refused() {
+        assert!(matches!(merge(&[]), Err(Refusal::NoLines)));
+        let lines = [line("A", MAX_TOTAL), line("A", 1)];
+        assert!(
+            matches!(merge(&lines), Err(Refusal::QuantityOutOfRange { row: Some(row) }) if row.item.as_str() == "A")
+        );
+    }
 }

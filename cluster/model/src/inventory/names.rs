@@ -69,3 +69,28 @@ impl<T: Clone + AsRef<str>> Names<T> {
         Self { names: self.names.clone(), index: HashTable::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreId;
+
+    #[test]
+    fn a_name_keeps_its_number() {
+        let mut names = Names::default();
+        let name = |number: u32| StoreId::new(format!("S{number}")).unwrap();
+        for number in 0..1000 {
+            assert_eq!(names.find(name(number).as_str()), None);
+            assert_eq!(names.intern(&name(number)), number);
+        }
+        for number in 0..1000 {
+            assert_eq!(names.intern(&name(number)), number);
+            assert_eq!(names.text(number), &name(number));
+        }
+        let frozen = names.frozen();
+        names.intern(&name(1000));
+        assert!(frozen.iter().cloned().eq((0..1000).map(name)));
+        assert_eq!((frozen.len(), names.len()), (1000, 1001));
+        assert_ne!(names.hash(1), names.hash(2));
+    }
+}

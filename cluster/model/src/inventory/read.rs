@@ -2,12 +2,13 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Inventory;
 use super::holds::Hold;
-use super::rows::{self, Row};
+use super::rows::{self, Number, Row};
+use super::transfers::Transfer;
+use super::{Clock, Inventory};
 use crate::{
-    ClusterTime, Config, Digest, HoldId, HoldLineView, HoldView, ItemId, RowKey, RowView, Seq, StoreId,
-    TransferId, TransferView, codec,
+    ClusterTime, Config, Digest, HoldId, HoldLineView, HoldView, ItemId, Outcome, RowKey, RowView, Seq,
+    StoreId, TransferId, TransferView, codec,
 };
 
 /// Some rows, and where to go on.
@@ -83,7 +84,7 @@ impl Inventory {
             holds: self.sums.holds,
             transfers: self.sums.transfers,
             keys: self.sums.keys,
-            config: xxh3_128(&codec::encode(&(&self.clock, &self.config))),
+            config: config_digest(&self.clock, &self.config),
         }
     }
 
@@ -108,10 +109,11 @@ impl Inventory {
     }
 
     fn page(&self, rows: &[u32], after: Option<u64>, limit: usize) -> Page<RowView> {
-        let start = after.map_or(0, |after| rows.partition_point(|&ix| u64::from(ix) <= after));
+        let number = |ix: u32| self.rows.get(ix).number.get();
+        let start = after.map_or(0, |after| rows.partition_point(|&ix| number(ix) <= after));
         let end = rows.len().min(start.saturating_add(limit));
         let items: Vec<RowView> = rows[start..end].iter().map(|&ix| self.row_view(ix)).collect();
-        let next = if end < rows.len() { rows[..end].last().map(|&ix| u64::from(ix)) } else { None };
+        let next = if end < rows.len() { rows[..end].last().map(|&ix| number(ix)) } else { None };
         Page { items, next }
     }
 
@@ -124,18 +126,7 @@ impl Inventory {
     /// One transfer, open or ended within the window.
     #[must_use]
     pub fn transfer(&self, transfer: TransferId) -> Option<TransferView> {
-        let found = self.transfers.get(transfer)?;
-        Some(TransferView {
-            transfer,
-            status: found.status,
-            item: self.items.text(found.item).clone(),
-            from: self.stores.text(found.from).clone(),
-            to: self.stores.text(found.to).clone(),
-            qty: found.qty,
-            received: found.received,
-            shortfall: found.shortfall,
-            returned: found.returned,
-        })
+        self.transfers.find(transfer).map(|ix| self.transfer_view(self.transfers.get(ix)))
     }
 
     /// When the next open hold is due; none when no open hold has a deadline.
@@ -159,7 +150,7 @@ impl Inventory {
     }
 
     pub(super) fn row_view(&self, ix: u32) -> RowView {
-        rows::view(self.rows.get(ix), &self.stores, &self.items)
+        rows::view(self.rows.get(ix), self.row_key(ix))
     }
 
     pub(super) fn row_key(&self, ix: u32) -> RowKey {
@@ -168,14 +159,18 @@ impl Inventory {
 
     /// A row as it is, or, when it is gone, nothing but its key.
     pub(super) fn row_or_blank(&self, key: RowKey) -> RowView {
-        self.row(&key.store, &key.item).unwrap_or_else(|| {
-            let blank = rows::view(&Row::new(0, 0, 0), &self.stores, &self.items);
-            RowView { row: key, ..blank }
-        })
+        match self.find_row(&key.store, &key.item) {
+            Some(ix) => rows::view(self.rows.get(ix), key),
+            None => rows::view(&Row::new((0, 0), Number::default(), 0), key),
+        }
+    }
+
+    pub(super) fn hold_outcome(&self, ix: u32) -> Outcome {
+        Outcome::Hold(self.hold_view(self.holds.get(ix)))
     }
 
     pub(super) fn hold_view(&self, hold: &Hold) -> HoldView {
-        let lines = hold.lines.as_slice().iter().map(|line| HoldLineView {
+        let lines = hold.lines().iter().map(|line| HoldLineView {
             row: self.row_key(line.row),
             requested: line.requested,
             granted: line.granted,
@@ -185,11 +180,11 @@ impl Inventory {
             expired: line.expired(),
         });
         let left = |deadline: ClusterTime| {
-            if hold.ended.is_some() { 0 } else { deadline.since(self.clock.now) }
+            if hold.ended_by.is_some() { 0 } else { deadline.since(self.clock.now) }
         };
         HoldView {
             hold: hold.id,
-            status: hold.status,
+            status: hold.status(),
             expires_at: hold.deadline,
             expires_at_utc: hold.deadline.map(|at| at.to_utc(self.clock.utc_offset_ms.unwrap_or_default())),
             expires_in_ms: hold.deadline.map(left),
@@ -197,4 +192,24 @@ impl Inventory {
             lines: lines.collect(),
         }
     }
+
+    pub(super) fn transfer_view(&self, transfer: &Transfer) -> TransferView {
+        let (from, to) = (self.row_key(transfer.from), self.row_key(transfer.to));
+        TransferView {
+            transfer: transfer.id,
+            status: transfer.status,
+            item: from.item,
+            from: from.store,
+            to: to.store,
+            qty: transfer.qty,
+            received: transfer.received,
+            shortfall: transfer.shortfall,
+            returned: transfer.returned,
+        }
+    }
+}
+
+/// The part of the digest that is small enough to be made when it is asked for.
+pub(super) fn config_digest(clock: &Clock, config: &Config) -> u128 {
+    xxh3_128(&codec::encode(&(clock, config)))
 }

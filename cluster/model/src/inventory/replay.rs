@@ -1,41 +1,103 @@
-//! The stock part of the state, rebuilt from the ledger alone.
+//! The stock part of the state and the open quantity of every hold, rebuilt from the ledger alone.
+//!
+//! It shares no code with what made the movements but the row itself and its digest, so that an audit that compares the
+//! two finds mistakes of either. An audit calls it with every movement that the ledger keeps.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::audit::Violation;
-use super::rows::Row;
-use crate::{Cause, HoldId, Movement, MovementKind, RowKey, Seq};
+use super::rows::{Number, Row, RowNames};
+use crate::{Cause, HoldId, ItemId, Movement, MovementKind, RowKey, Seq};
 
-/// Rows and open quantities as the ledger tells them. It shares no code with what made the movements but the row
-/// itself and its digest.
-#[derive(Default)]
+/// Rows and open quantities as the ledger tells them.
+///
+/// A ledger that was trimmed tells less of rows and holds that are older than its start: where they stand, from their
+/// first movement on, but not how they came there.
 pub struct Replay {
+    first: Seq,
     last_seq: Seq,
-    rows: BTreeMap<RowKey, Row>,
-    open: BTreeMap<(HoldId, RowKey), u64>,
+    /// The number of the row that is made next; right only when the ledger begins with the first.
+    next_number: Number,
+    rows: BTreeMap<RowKey, ToldRow>,
+    open: BTreeMap<(HoldId, RowKey), ToldOpen>,
+    shortfalls: BTreeMap<ItemId, u64>,
+}
+
+/// A row as far as the ledger tells of it.
+pub(super) struct ToldRow {
+    pub row: Row,
+    /// The ledger has the row's first movement.
+    pub whole: bool,
+    /// The last movement was the only retirement that the ledger has of a row that is older: either the row was retired,
+    /// or it is gone.
+    pub maybe_gone: bool,
+}
+
+/// What is open of one line of a hold, as far as the ledger tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ToldOpen {
+    /// So much.
+    Exactly(u64),
+    /// So much less than at the ledger's start.
+    Less(u64),
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self::starting_at(Seq(1))
+    }
 }
 
 impl Replay {
-    /// The last movement taken.
+    /// Before the first movement of a ledger that starts at `first`: 1 unless it was trimmed.
+    #[must_use]
+    pub fn starting_at(first: Seq) -> Self {
+        let last_seq = Seq(first.0.saturating_sub(1));
+        let next_number = Number::default();
+        let (rows, open, shortfalls) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { first, last_seq, next_number, rows, open, shortfalls }
+    }
+
+    /// The first movement of the ledger.
+    #[must_use]
+    pub fn first_seq(&self) -> Seq {
+        self.first
+    }
+
+    /// The last movement taken; the one before the first when there was none yet.
     #[must_use]
     pub fn last_seq(&self) -> Seq {
         self.last_seq
     }
 
-    /// What the ledger tells that holds still reserve, by hold and row.
-    #[must_use]
-    pub fn open_holds(&self) -> &BTreeMap<(HoldId, RowKey), u64> {
+    /// Whether it began no later than at `start`, and so knows all of a ledger that starts there.
+    pub(super) fn covers(&self, start: Seq) -> bool {
+        self.first <= start
+    }
+
+    pub(super) fn rows(&self) -> &BTreeMap<RowKey, ToldRow> {
+        &self.rows
+    }
+
+    pub(super) fn open(&self) -> &BTreeMap<(HoldId, RowKey), ToldOpen> {
         &self.open
     }
 
-    /// The digest of the rebuilt rows: equal to [`crate::Digest::stock`] of the state at the same sequence.
+    /// What fell short of an item's transfers since the ledger's start.
+    pub(super) fn shortfall(&self, item: &ItemId) -> u64 {
+        self.shortfalls.get(item).copied().unwrap_or_default()
+    }
+
+    /// The digest of the rebuilt rows: equal to [`crate::Digest::stock`] of the state at the same sequence, unless the
+    /// ledger was trimmed.
     #[must_use]
     pub fn stock_digest(&self) -> u128 {
-        self.rows.iter().fold(0, |sum, (key, row)| {
+        self.rows.iter().fold(0, |sum, (key, told)| {
             let [store, item] = [key.store.as_str(), key.item.as_str()].map(|text| xxh3_128(text.as_bytes()));
-            sum.wrapping_add(row.digest(store, item))
+            sum.wrapping_add(told.row.digest(RowNames { store, item }))
         })
     }
 
@@ -44,108 +106,179 @@ impl Replay {
     /// # Errors
     /// A movement that does not follow from those before it, in words.
     pub fn apply(&mut self, movement: &Movement) -> Result<(), Violation> {
-        let seq = movement.seq;
-        let fault = |detail: String| Violation { invariant: 4, detail: format!("movement {seq}: {detail}") };
-        if seq != self.last_seq.next() {
+        let fault = |detail: String| Violation {
+            invariant: 4,
+            detail: format!("movement {}: {detail}", movement.seq),
+        };
+        if movement.seq != self.last_seq.next() {
             return Err(fault(format!("it follows {}", self.last_seq)));
         }
         let key = RowKey { store: movement.store.clone(), item: movement.item.clone() };
-        let mut row = match self.rows.remove(&key) {
-            Some(row) if movement.kind != MovementKind::Created => row,
-            None if movement.kind == MovementKind::Created => Row::new(0, 0, 0),
-            Some(_) => return Err(fault("the row exists already".to_owned())),
-            None => return Err(fault("there is no such row".to_owned())),
+        self.follow_row(movement, &key).map_err(fault)?;
+        self.follow_hold(movement, key).map_err(fault)?;
+        if movement.kind == MovementKind::Shortfall {
+            let sum = self.shortfalls.entry(movement.item.clone()).or_default();
+            *sum = sum.saturating_add(movement.qty.unsigned_abs());
+        }
+        self.last_seq = movement.seq;
+        Ok(())
+    }
+
+    fn follow_row(&mut self, movement: &Movement, key: &RowKey) -> Result<(), String> {
+        let creates = movement.kind == MovementKind::Created;
+        let told = match self.rows.entry(key.clone()) {
+            Entry::Occupied(told) if creates && !told.get().maybe_gone => {
+                return Err("the row exists already".to_owned());
+            }
+            Entry::Occupied(mut told) if creates => {
+                told.insert(ToldRow::new(self.next_number));
+                told.into_mut()
+            }
+            Entry::Occupied(told) => told.into_mut(),
+            Entry::Vacant(place) if creates => place.insert(ToldRow::new(self.next_number)),
+            Entry::Vacant(place) if movement.prev_seq > Seq(0) && movement.prev_seq < self.first => {
+                place.insert(ToldRow::before(movement).ok_or("its quantity is impossible")?)
+            }
+            Entry::Vacant(_) => return Err("there is no such row".to_owned()),
         };
-        if movement.prev_seq.0 != row.last_seq || movement.version != row.version + 1 {
-            return Err(fault(format!("the row is at movement {}, version {}", row.last_seq, row.version)));
+        let was_retired = told.row.retired;
+        told.follow(movement)?;
+        if creates {
+            self.next_number = self.next_number.next();
         }
-        let is_gone = movement.kind == MovementKind::Retired && row.retired;
-        change(&mut row, movement).ok_or_else(|| fault("its quantity is impossible".to_owned()))?;
-        if row.available != movement.available || row.reserved != movement.reserved {
-            let (available, reserved) = (row.available, row.reserved);
-            return Err(fault(format!("the balances come to {available} and {reserved}")));
-        }
-        self.follow_hold(movement, &key).ok_or_else(|| fault("the hold has less open".to_owned()))?;
-        row.version += 1;
-        row.last_seq = seq.0;
-        self.last_seq = seq;
-        if !is_gone {
-            self.rows.insert(key, row);
+        if movement.kind == MovementKind::Retired && was_retired {
+            self.rows.remove(key);
         }
         Ok(())
     }
 
-    /// Keeps what is open of the movement's hold; none when less is open than the movement ends.
-    fn follow_hold(&mut self, movement: &Movement, key: &RowKey) -> Option<()> {
-        let Cause::Hold { hold, .. } = movement.cause else { return Some(()) };
-        let id = (hold, key.clone());
+    /// Keeps what is open of the movement's hold.
+    fn follow_hold(&mut self, movement: &Movement, key: RowKey) -> Result<(), String> {
+        let Cause::Hold { hold, .. } = movement.cause else { return Ok(()) };
         let qty = movement.qty.unsigned_abs();
-        match movement.kind {
-            MovementKind::Reserved => *self.open.entry(id).or_default() += qty,
-            MovementKind::Confirmed | MovementKind::Released | MovementKind::Expired => {
-                let open = self.open.get_mut(&id)?;
-                *open = open.checked_sub(qty)?;
-                if *open == 0 {
-                    self.open.remove(&id);
-                }
+        let id = (hold, key);
+        let told = self.open.get(&id).copied();
+        let now = match (movement.kind, told) {
+            // A line is reserved when it is made, or taken again: when nothing of it is open.
+            (MovementKind::Reserved, None | Some(ToldOpen::Less(_))) => ToldOpen::Exactly(qty),
+            (MovementKind::Extended, Some(ToldOpen::Exactly(open))) if open != qty => {
+                return Err(format!("{open} of the hold is open"));
             }
-            _ => {}
-        }
-        Some(())
+            (MovementKind::Extended, None) if self.first == Seq(1) => {
+                return Err("nothing of the hold is open".to_owned());
+            }
+            (MovementKind::Extended, _) => ToldOpen::Exactly(qty),
+            (MovementKind::Confirmed | MovementKind::Released | MovementKind::Expired, told) => {
+                self.less(told, qty)?
+            }
+            _ => return Err("the hold reserves more than it was made for".to_owned()),
+        };
+        match now {
+            ToldOpen::Exactly(0) => self.open.remove(&id),
+            _ => self.open.insert(id, now),
+        };
+        Ok(())
     }
+
+    fn less(&self, told: Option<ToldOpen>, qty: u64) -> Result<ToldOpen, String> {
+        let left = match told {
+            Some(ToldOpen::Exactly(open)) => open.checked_sub(qty).map(ToldOpen::Exactly),
+            Some(ToldOpen::Less(less)) => less.checked_add(qty).map(ToldOpen::Less),
+            None if self.first > Seq(1) => Some(ToldOpen::Less(qty)),
+            None => None,
+        };
+        left.ok_or_else(|| "less of the hold is open".to_owned())
+    }
+}
+
+impl ToldRow {
+    /// A row that is about to be made.
+    fn new(number: Number) -> Self {
+        Self { row: Row::new((0, 0), number, 0), whole: true, maybe_gone: false }
+    }
+
+    /// A row that is older than the ledger, as it stood before its first movement there.
+    fn before(movement: &Movement) -> Option<Self> {
+        let (available, reserved) = effect(movement)?;
+        let mut row = Row::new((0, 0), Number::default(), 0);
+        row.available = movement.available.checked_sub(available)?;
+        row.reserved = movement.reserved.checked_add_signed(reserved.checked_neg()?)?;
+        row.version = movement.version.checked_sub(1)?;
+        row.last_seq = movement.prev_seq.0;
+        Some(Self { row, whole: false, maybe_gone: false })
+    }
+
+    fn follow(&mut self, movement: &Movement) -> Result<(), String> {
+        let row = &mut self.row;
+        if movement.prev_seq.0 != row.last_seq || movement.version != row.version + 1 {
+            return Err(format!("the row is at movement {}, version {}", row.last_seq, row.version));
+        }
+        change(row, movement).ok_or("its quantity is impossible")?;
+        if (row.available, row.reserved) != (movement.available, movement.reserved) {
+            return Err(format!("the balances come to {} and {}", row.available, row.reserved));
+        }
+        row.version += 1;
+        row.last_seq = movement.seq.0;
+        self.maybe_gone = !self.whole && movement.kind == MovementKind::Retired;
+        Ok(())
+    }
+}
+
+/// By how much a movement changes available and reserved; none when its quantity is impossible.
+fn effect(movement: &Movement) -> Option<(i64, i64)> {
+    let qty = movement.qty;
+    let possible = match movement.kind {
+        MovementKind::Adjusted | MovementKind::Counted => true,
+        MovementKind::Policy | MovementKind::Retired => qty == 0,
+        _ => qty >= 0,
+    };
+    if !possible {
+        return None;
+    }
+    Some(match movement.kind {
+        MovementKind::Created
+        | MovementKind::Received
+        | MovementKind::Adjusted
+        | MovementKind::Counted
+        | MovementKind::TransferIn => (qty, 0),
+        MovementKind::Sold | MovementKind::TransferOut => (-qty, 0),
+        MovementKind::Reserved => (-qty, qty),
+        MovementKind::Confirmed => (0, -qty),
+        MovementKind::Released | MovementKind::Expired => (qty, -qty),
+        MovementKind::Extended | MovementKind::Shortfall | MovementKind::Policy | MovementKind::Retired => {
+            (0, 0)
+        }
+    })
 }
 
 /// What a movement does to its row; none when it is impossible.
 fn change(row: &mut Row, movement: &Movement) -> Option<()> {
-    let signed = movement.qty;
-    let qty = movement.qty.unsigned_abs();
+    let (available, reserved) = effect(movement)?;
+    row.available = row.available.checked_add(available)?;
+    row.reserved = row.reserved.checked_add_signed(reserved)?;
+    let (signed, qty) = (movement.qty, movement.qty.unsigned_abs());
+    let add = |sum: &mut u64| sum.checked_add(qty).map(|total| *sum = total);
     match movement.kind {
-        MovementKind::Created => {
-            row.available = signed;
-            row.opening = qty;
-        }
-        MovementKind::Reserved => {
-            row.available = row.available.checked_sub(signed)?;
-            row.reserved = row.reserved.checked_add(qty)?;
-        }
-        MovementKind::Confirmed => {
-            row.reserved = row.reserved.checked_sub(qty)?;
-            row.sold = row.sold.checked_add(qty)?;
-        }
-        MovementKind::Released | MovementKind::Expired => {
-            row.reserved = row.reserved.checked_sub(qty)?;
-            row.available = row.available.checked_add(signed)?;
-        }
-        MovementKind::Sold => {
-            row.available = row.available.checked_sub(signed)?;
-            row.sold = row.sold.checked_add(qty)?;
-        }
-        MovementKind::Received => {
-            row.available = row.available.checked_add(signed)?;
-            row.received = row.received.checked_add(qty)?;
-        }
-        MovementKind::Adjusted => {
-            row.available = row.available.checked_add(signed)?;
-            row.adjusted = row.adjusted.checked_add(signed)?;
-        }
-        MovementKind::Counted => {
-            row.available = row.available.checked_add(signed)?;
-            row.counted = row.counted.checked_add(signed)?;
-        }
-        MovementKind::TransferOut => {
-            row.available = row.available.checked_sub(signed)?;
-            row.transferred_out = row.transferred_out.checked_add(qty)?;
-        }
-        MovementKind::TransferIn => {
-            row.available = row.available.checked_add(signed)?;
-            row.transferred_in = row.transferred_in.checked_add(qty)?;
-        }
+        MovementKind::Created => add(&mut row.opening),
+        MovementKind::Confirmed | MovementKind::Sold => add(&mut row.sold),
+        MovementKind::Received => add(&mut row.received),
+        MovementKind::TransferOut => add(&mut row.transferred_out),
+        MovementKind::TransferIn => add(&mut row.transferred_in),
+        MovementKind::Adjusted => row.adjusted.checked_add(signed).map(|sum| row.adjusted = sum),
+        MovementKind::Counted => row.counted.checked_add(signed).map(|sum| row.counted = sum),
         MovementKind::Policy => {
             let Cause::Policy(policy) = movement.cause else { return None };
             row.policy = policy;
+            Some(())
         }
-        MovementKind::Retired => row.retired = true,
-        MovementKind::Extended | MovementKind::Shortfall => {}
+        MovementKind::Retired => {
+            row.retired = true;
+            Some(())
+        }
+        MovementKind::Reserved
+        | MovementKind::Released
+        | MovementKind::Expired
+        | MovementKind::Extended
+        | MovementKind::Shortfall => Some(()),
     }
-    Some(())
 }

@@ -1,52 +1,61 @@
 //! Making holds.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::expiry::signed;
-use super::holds::{Hold, HoldLine, HoldLines};
+use super::holds::{Hold, HoldLine};
 use super::lines::{Merged, merge};
+use super::rows::signed;
 use super::{By, Decision, Done, Inventory, Step};
 use crate::{
-    Cause, HoldId, HoldStatus, Line, MAX_TOTAL, MovementKind, Outcome, Owner, Refusal, RowKey, Seq, ShortLine,
+    Cause, ClusterTime, HoldId, Line, MAX_TOTAL, MovementKind, Outcome, Owner, Refusal, Seq, ShortLine,
 };
 
+/// What is asked for: the fields of [`crate::Command::Reserve`].
+pub struct Ask<'a> {
+    pub hold: HoldId,
+    pub lines: &'a [Line],
+    pub ttl_ms: Option<u64>,
+    pub allow_partial: bool,
+    pub owner: Option<&'a Owner>,
+}
+
+/// One line that is asked for, its row, and what it gets.
+struct Claim<'a> {
+    merged: Merged<'a>,
+    row: u32,
+    granted: u64,
+}
+
 impl Inventory {
-    #[expect(clippy::too_many_arguments, reason = "the fields of the command")]
-    pub(super) fn reserve(
-        &mut self,
-        step: &mut Step,
-        by: By<'_>,
-        id: HoldId,
-        lines: &[Line],
-        ttl_ms: Option<u64>,
-        allow_partial: bool,
-        owner: Option<&Owner>,
-    ) -> Decision {
-        let merged = merge(lines)?;
-        let content = content_hash(&merged, ttl_ms, allow_partial, owner);
-        if let Some(ix) = self.holds.find(id) {
-            return self.same_hold(step, ix, content);
+    pub(super) fn reserve(&mut self, step: &mut Step, by: By<'_>, ask: &Ask<'_>) -> Decision {
+        let merged = merge(ask.lines);
+        if let Some(ix) = self.meet_hold(step, ask.hold) {
+            return self.same_hold(ix, merged.is_ok_and(|merged| self.is_content(ix, ask, &merged)));
         }
-        self.check_shape(&merged, ttl_ms)?;
-        let rows = self.rows_for_hold(&merged)?;
-        let granted = self.grant(step, &merged, &rows, allow_partial)?;
-        self.make_hold(step, by, id, content, ttl_ms, owner, &merged, &rows, &granted)
+        let merged = merged?;
+        self.check_shape(merged.len(), ask.ttl_ms)?;
+        let content = content_hash(ask, &merged);
+        let mut claims = self.claims(merged)?;
+        self.grant(step, &mut claims, ask.allow_partial)?;
+        Ok(Done::now(self.make_hold(step, by, ask, content, &claims)))
+    }
+
+    fn is_content(&self, ix: u32, ask: &Ask<'_>, merged: &[Merged<'_>]) -> bool {
+        self.holds.get(ix).content == content_hash(ask, merged)
     }
 
     /// The answer to a second use of a hold's id.
-    fn same_hold(&mut self, step: &mut Step, ix: u32, content: u64) -> Decision {
-        self.expire_if_due(step, ix);
+    fn same_hold(&self, ix: u32, same_content: bool) -> Decision {
         let hold = self.holds.get(ix);
-        if hold.content == content {
-            Ok(Done::before(Outcome::Hold(self.hold_view(hold)), Seq(hold.made_seq)))
+        if same_content {
+            Ok(Done::before(self.hold_outcome(ix), Seq(hold.made_seq)))
         } else {
-            Err(Refusal::HoldExists { hold: hold.id, state: hold.status })
+            Err(Refusal::HoldExists { hold: hold.id, state: hold.status() })
         }
     }
 
-    fn check_shape(&self, merged: &[Merged<'_>], ttl_ms: Option<u64>) -> Result<(), Refusal> {
-        let limit = self.config.max_hold_lines;
-        let got = merged.len() as u64;
+    fn check_shape(&self, lines: usize, ttl_ms: Option<u64>) -> Result<(), Refusal> {
+        let (got, limit) = (lines as u64, self.config.max_hold_lines);
         if got > limit {
             return Err(Refusal::TooManyLines { got, limit });
         }
@@ -58,108 +67,108 @@ impl Inventory {
         if ttl_ms == 0 || ttl_ms > max_ms { Err(Refusal::TtlOutOfRange { max_ms }) } else { Ok(()) }
     }
 
-    /// The rows of all lines; names every one that does not exist, or takes no new holds.
-    fn rows_for_hold(&self, merged: &[Merged<'_>]) -> Result<Vec<u32>, Refusal> {
-        let found: Vec<Option<u32>> =
-            merged.iter().map(|merged| self.find_row(&merged.line.store, &merged.line.item)).collect();
-        let missing = keys_where(merged, &found, |row| row.is_none());
+    /// The lines with their rows; names every row that does not exist, or else every one that takes no new holds.
+    fn claims<'a>(&self, merged: Vec<Merged<'a>>) -> Result<Vec<Claim<'a>>, Refusal> {
+        let mut claims = Vec::with_capacity(merged.len());
+        let (mut missing, mut retired) = (Vec::new(), Vec::new());
+        for merged in merged {
+            let Some(row) = self.find_row(&merged.line.store, &merged.line.item) else {
+                missing.push(merged.key());
+                continue;
+            };
+            if self.rows.get(row).retired {
+                retired.push(merged.key());
+            }
+            claims.push(Claim { merged, row, granted: 0 });
+        }
         if !missing.is_empty() {
             return Err(Refusal::UnknownItem { rows: missing, omitted: 0 });
         }
-        let retired = keys_where(merged, &found, |row| row.is_some_and(|ix| self.rows.get(ix).retired));
         if !retired.is_empty() {
             return Err(Refusal::ItemRetired { rows: retired, omitted: 0 });
         }
-        Ok(found.into_iter().flatten().collect())
+        Ok(claims)
     }
 
-    /// How much of each line is to be had. Before it says no, the holds on its rows that are over are ended.
+    /// Settles how much each line gets. Before that is less than was asked for, holds on these rows that are over end.
     fn grant(
         &mut self,
         step: &mut Step,
-        merged: &[Merged<'_>],
-        rows: &[u32],
+        claims: &mut [Claim<'_>],
         allow_partial: bool,
-    ) -> Result<Vec<u64>, Refusal> {
-        let (mut granted, mut short) = self.measure(merged, rows);
-        if !short.is_empty() && self.expire_due_on(step, rows) {
-            (granted, short) = self.measure(merged, rows);
+    ) -> Result<(), Refusal> {
+        let mut short = self.measure(claims);
+        if !short.is_empty() {
+            let rows: Vec<u32> = claims.iter().map(|claim| claim.row).collect();
+            if self.expire_due_on(step, &rows) {
+                short = self.measure(claims);
+            }
         }
-        let nothing = granted.iter().all(|&qty| qty == 0);
+        let nothing = claims.iter().all(|claim| claim.granted == 0);
         if !short.is_empty() && (!allow_partial || nothing) {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
         }
-        for ((merged, &row), &qty) in merged.iter().zip(rows).zip(&granted) {
-            if self.rows.get(row).reserved + qty > MAX_TOTAL {
-                return Err(Refusal::QuantityOutOfRange { row: Some(merged.key()) });
+        match claims.iter().find(|claim| !self.may_reserve(claim.row, claim.granted)) {
+            Some(claim) => Err(Refusal::QuantityOutOfRange { row: Some(claim.merged.key()) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives each line what is to be had of it now; returns those that are short.
+    fn measure(&self, claims: &mut [Claim<'_>]) -> Vec<ShortLine> {
+        let mut short = Vec::new();
+        for claim in claims {
+            let (sellable, requested) = (self.rows.get(claim.row).sellable().max(0), claim.merged.qty);
+            claim.granted = requested.min(sellable.unsigned_abs());
+            if claim.granted < requested {
+                short.push(ShortLine { row: claim.merged.key(), requested, available: sellable });
             }
         }
-        Ok(granted)
+        short
     }
 
-    /// What of each line is to be had now, and the lines that are short.
-    pub(super) fn measure(&self, merged: &[Merged<'_>], rows: &[u32]) -> (Vec<u64>, Vec<ShortLine>) {
-        let mut short = Vec::new();
-        let granted = merged
-            .iter()
-            .zip(rows)
-            .map(|(merged, &row)| {
-                let sellable = self.rows.get(row).sellable().max(0);
-                if sellable < signed(merged.qty) {
-                    short.push(ShortLine { row: merged.key(), requested: merged.qty, available: sellable });
-                }
-                merged.qty.min(sellable.unsigned_abs())
-            })
-            .collect();
-        (granted, short)
+    /// Whether a row's reserved total has room for `qty` more.
+    pub(super) fn may_reserve(&self, row: u32, qty: u64) -> bool {
+        self.rows.get(row).reserved + qty <= MAX_TOTAL
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that a hold is made of")]
     fn make_hold(
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        id: HoldId,
+        ask: &Ask<'_>,
         content: u64,
-        ttl_ms: Option<u64>,
-        owner: Option<&Owner>,
-        merged: &[Merged<'_>],
-        rows: &[u32],
-        granted: &[u64],
-    ) -> Decision {
-        let deadline = ttl_ms.map(|ttl_ms| self.clock.now.plus(ttl_ms));
-        let mut lines = Vec::with_capacity(rows.len());
-        for ((merged, &row), &qty) in merged.iter().zip(rows).zip(granted) {
-            if qty > 0 {
-                let cause = Cause::Hold { hold: id, expires_at: deadline };
-                self.take(step, by, row, qty, cause);
-            }
-            let line = HoldLine {
-                row,
-                requested: merged.qty,
-                granted: qty,
-                reserved: qty,
-                confirmed: 0,
-                released: 0,
-            };
-            lines.push(line);
+        claims: &[Claim<'_>],
+    ) -> Outcome {
+        let deadline = ask.ttl_ms.map(|ttl_ms| self.clock.now.plus(ttl_ms));
+        let cause = Cause::Hold { hold: ask.hold, expires_at: deadline };
+        for claim in claims.iter().filter(|claim| claim.granted > 0) {
+            self.take(step, by, claim.row, claim.granted, cause.clone());
         }
+        let line = |claim: &Claim<'_>| HoldLine {
+            row: claim.row,
+            requested: claim.merged.qty,
+            granted: claim.granted,
+            reserved: claim.granted,
+            confirmed: 0,
+            released: 0,
+        };
         let seq = self.clock.last_seq.0;
         let hold = Hold {
-            id,
+            id: ask.hold,
             content,
-            owner: owner.cloned(),
+            owner: ask.owner.cloned(),
             made_seq: seq,
             last_seq: seq,
             deadline,
-            status: HoldStatus::Held,
-            ended: None,
-            lines: HoldLines::from(lines),
+            ended_by: None,
+            ended_at: ClusterTime(0),
+            lines: claims.iter().map(line).collect(),
         };
         self.sums.holds = self.sums.holds.wrapping_add(self.hold_digest(&hold));
         let view = self.hold_view(&hold);
         self.holds.insert(hold);
-        Ok(Done::now(Outcome::Hold(view)))
+        Outcome::Hold(view)
     }
 
     /// Moves `qty` of a row from available to reserved.
@@ -171,31 +180,22 @@ impl Inventory {
     }
 }
 
-fn keys_where(
-    merged: &[Merged<'_>],
-    rows: &[Option<u32>],
-    test: impl Fn(Option<u32>) -> bool,
-) -> Vec<RowKey> {
-    merged.iter().zip(rows).filter(|(_, row)| test(**row)).map(|(merged, _)| merged.key()).collect()
-}
-
-/// Hash of what a hold was asked for.
-fn content_hash(
-    merged: &[Merged<'_>],
-    ttl_ms: Option<u64>,
-    allow_partial: bool,
-    owner: Option<&Owner>,
-) -> u64 {
-    let mut hash = Xxh3::new();
+/// Hash of what a hold is asked for.
+fn content_hash(ask: &Ask<'_>, merged: &[Merged<'_>]) -> u64 {
+    /// What a line takes, with names of usual length.
+    const USUAL_LINE_BYTES: usize = 48;
+    let mut bytes = Vec::with_capacity(USUAL_LINE_BYTES * (merged.len() + 1));
+    let mut put = |part: &[u8]| {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    };
     for merged in merged {
-        for text in [merged.line.store.as_str(), merged.line.item.as_str()] {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        }
-        hash.update(&merged.qty.to_le_bytes());
+        put(merged.line.store.as_str().as_bytes());
+        put(merged.line.item.as_str().as_bytes());
+        put(&merged.qty.to_le_bytes());
     }
-    hash.update(&ttl_ms.unwrap_or_default().to_le_bytes());
-    hash.update(&[u8::from(ttl_ms.is_some()), u8::from(allow_partial), u8::from(owner.is_some())]);
-    hash.update(owner.map_or("", Owner::as_str).as_bytes());
-    hash.digest()
+    put(&[u8::from(ask.allow_partial)]);
+    put(ask.ttl_ms.map(u64::to_le_bytes).as_ref().map_or(&[], |bytes| &bytes[..]));
+    put(ask.owner.map_or(&[], |owner| owner.as_str().as_bytes()));
+    xxh3_64(&bytes)
 }

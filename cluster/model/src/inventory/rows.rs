@@ -2,11 +2,12 @@
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::digest::{Bytes, Kind};
 use super::names::Names;
 use super::paged::Paged;
-use crate::{ItemId, Policy, RowKey, RowView, Seq, StoreId};
+use crate::{ItemId, MAX_TOTAL, Policy, RowKey, RowView, Seq, StoreId};
 
 /// One stock row. Its fields are what the ledger tells, and no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,16 +27,21 @@ pub struct Row {
     pub sold: u64,
     pub policy: Policy,
     pub retired: bool,
-    /// The row was taken away; it stays as the key of holds that named it, and for the sums of its item.
+    /// Orders rows by when they were made, the last time.
+    pub number: Number,
+    /// The row was taken away. It stays as the key of holds and transfers that named it, and comes back in the same
+    /// place when it is created again.
     pub removed: bool,
 }
 
+const _: () = assert!(size_of::<Row>() == 120);
+
 impl Row {
-    pub fn new(store: u32, item: u32, opening: u64) -> Self {
+    pub fn new((store, item): (u32, u32), number: Number, opening: u64) -> Self {
         Self {
             store,
             item,
-            available: i64::try_from(opening).expect("totals fit 53 bits"),
+            available: signed(opening),
             reserved: 0,
             version: 0,
             last_seq: 0,
@@ -48,6 +54,7 @@ impl Row {
             sold: 0,
             policy: Policy::default(),
             retired: false,
+            number,
             removed: false,
         }
     }
@@ -66,6 +73,13 @@ impl Row {
         self.available.saturating_sub_unsigned(self.policy.safety_stock)
     }
 
+    /// Whether the balances may change by `delta`: no total passes the largest.
+    pub fn has_room(&self, delta: i64) -> bool {
+        let fits =
+            |total: i64| total.checked_add(delta).is_some_and(|total| total.unsigned_abs() <= MAX_TOTAL);
+        fits(self.available) && fits(self.on_hand())
+    }
+
     /// opening + received + adjusted + counted + in − out − sold: what on hand must be.
     pub fn accounted(&self) -> i128 {
         let plus = i128::from(self.opening) + i128::from(self.received) + i128::from(self.transferred_in);
@@ -73,12 +87,14 @@ impl Row {
         plus + i128::from(self.adjusted) + i128::from(self.counted) - minus
     }
 
-    /// The row's share of the digest, with the hashes of its names in place of their numbers.
-    pub fn digest(&self, store_hash: u128, item_hash: u128) -> u128 {
-        let mut bytes = [0_u8; 32 + 13 * 8 + 1];
-        bytes[..16].copy_from_slice(&store_hash.to_le_bytes());
-        bytes[16..32].copy_from_slice(&item_hash.to_le_bytes());
-        let fields = [
+    /// What left for other stores and did not come from other stores.
+    pub fn net_out(&self) -> i128 {
+        i128::from(self.transferred_out) - i128::from(self.transferred_in)
+    }
+
+    /// The row's share of the digest.
+    pub fn digest(&self, names: RowNames) -> u128 {
+        let numbers = [
             self.available.cast_unsigned(),
             self.reserved,
             self.version,
@@ -92,36 +108,76 @@ impl Row {
             self.sold,
             self.policy.safety_stock,
             self.policy.backorder_limit,
+            u64::from(self.retired),
+            self.number.get(),
         ];
-        for (field, place) in fields.iter().zip(bytes[32..].chunks_exact_mut(8)) {
-            place.copy_from_slice(&field.to_le_bytes());
-        }
-        bytes[32 + 13 * 8] = u8::from(self.retired);
-        xxh3_128(&bytes)
+        Bytes::new().wide(names.store).wide(names.item).numbers(&numbers).hash(Kind::Row)
     }
+}
+
+/// How many rows had been made before one: 48 bits, which fit where a row has room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Number([u8; 6]);
+
+impl Number {
+    pub fn get(self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&self.0);
+        u64::from_be_bytes(bytes)
+    }
+
+    /// The number of the row that is made next.
+    ///
+    /// # Panics
+    /// After 2^48 rows: nine years of a million new rows every second.
+    pub fn next(self) -> Self {
+        let [0, 0, bytes @ ..] = (self.get() + 1).to_be_bytes() else {
+            panic!("fewer than 2^48 rows are made")
+        };
+        Self(bytes)
+    }
+}
+
+/// A total as a signed number.
+///
+/// # Panics
+/// When it does not fit: no total passes 53 bits.
+pub fn signed(total: u64) -> i64 {
+    i64::try_from(total).expect("totals fit 53 bits")
+}
+
+/// The hashes that stand for a row's names in digests.
+#[derive(Clone, Copy)]
+pub struct RowNames {
+    pub store: u128,
+    pub item: u128,
 }
 
 /// All rows, and the ways to find them.
 #[derive(Clone, Default)]
 pub struct Rows {
     rows: Paged<Row>,
+    /// By key; rows that were taken away too.
     index: HashTable<u32>,
+    /// Live rows by store and by item, in the order of their numbers.
     by_store: Vec<Vec<u32>>,
     by_item: Vec<Vec<u32>>,
-    removed: u64,
+    live: u64,
+    next_number: Number,
 }
 
-fn key_hash(store: u32, item: u32) -> u64 {
+fn spread(store: u32, item: u32) -> u64 {
     xxh3_64(&(u64::from(store) << 32 | u64::from(item)).to_le_bytes())
 }
 
 impl Rows {
-    pub fn find(&self, store: u32, item: u32) -> Option<u32> {
+    /// The place of a row, also of one that was taken away.
+    pub fn place(&self, store: u32, item: u32) -> Option<u32> {
         let same = |&ix: &u32| {
             let row = self.rows.get(ix);
             row.store == store && row.item == item
         };
-        self.index.find(key_hash(store, item), same).copied()
+        self.index.find(spread(store, item), same).copied()
     }
 
     pub fn get(&self, ix: u32) -> &Row {
@@ -132,43 +188,71 @@ impl Rows {
         self.rows.get_mut(ix)
     }
 
-    /// Adds a row; a removed one is kept for its names and sums only.
-    pub fn push(&mut self, row: Row) -> u32 {
-        let (store, item, removed) = (row.store, row.item, row.removed);
-        let ix = self.rows.push(row);
-        if removed {
-            self.removed += 1;
-            return ix;
+    /// Makes a row that is not there; returns its place, which is its old one when it was there before.
+    pub fn create(&mut self, store: u32, item: u32, opening: u64) -> u32 {
+        let row = Row::new((store, item), self.next_number, opening);
+        match self.place(store, item) {
+            Some(ix) => {
+                *self.rows.get_mut(ix) = row;
+                self.list(ix);
+                ix
+            }
+            None => self.push(row),
         }
+    }
+
+    /// Adds a row in a new place.
+    pub fn push(&mut self, row: Row) -> u32 {
+        let (hash, removed, number) = (spread(row.store, row.item), row.removed, row.number);
+        let ix = self.rows.push(row);
         let rows = &self.rows;
-        self.index.insert_unique(key_hash(store, item), ix, |&ix| {
+        self.index.insert_unique(hash, ix, |&ix| {
             let row = rows.get(ix);
-            key_hash(row.store, row.item)
+            spread(row.store, row.item)
         });
-        list_of(&mut self.by_store, store).push(ix);
-        list_of(&mut self.by_item, item).push(ix);
+        if removed {
+            // No later row may get a number before this one's.
+            self.next_number = self.next_number.max(number.next());
+        } else {
+            self.list(ix);
+        }
         ix
     }
 
-    /// Takes a row out of every way to find it.
+    /// Takes a row away; its place stays.
     pub fn remove(&mut self, ix: u32) {
         let row = self.rows.get_mut(ix);
         row.removed = true;
-        let (store, item) = (row.store, row.item);
-        if let Ok(entry) = self.index.find_entry(key_hash(store, item), |&other| other == ix) {
-            entry.remove();
-        }
+        let (store, item, number) = (row.store, row.item, row.number);
+        let rows = &self.rows;
         for list in [list_of(&mut self.by_store, store), list_of(&mut self.by_item, item)] {
-            if let Ok(place) = list.binary_search(&ix) {
-                list.remove(place);
+            if let Ok(at) = list.binary_search_by_key(&number, |&ix| rows.get(ix).number) {
+                list.remove(at);
             }
         }
-        self.removed += 1;
+        self.live -= 1;
+    }
+
+    fn list(&mut self, ix: u32) {
+        let row = self.rows.get(ix);
+        let (store, item, number) = (row.store, row.item, row.number);
+        self.next_number = self.next_number.max(number.next());
+        let rows = &self.rows;
+        for list in [list_of(&mut self.by_store, store), list_of(&mut self.by_item, item)] {
+            let at = list.partition_point(|&other| rows.get(other).number < number);
+            list.insert(at, ix);
+        }
+        self.live += 1;
     }
 
     /// Live rows.
     pub fn count(&self) -> u64 {
-        self.rows.len() as u64 - self.removed
+        self.live
+    }
+
+    /// Places, those of rows that were taken away too.
+    pub fn places(&self) -> u64 {
+        self.rows.len() as u64
     }
 
     pub fn of_store(&self, store: u32) -> &[u32] {
@@ -194,9 +278,9 @@ fn list_of(lists: &mut Vec<Vec<u32>>, number: u32) -> &mut Vec<u32> {
 }
 
 /// The row as readers see it.
-pub fn view(row: &Row, stores: &Names<StoreId>, items: &Names<ItemId>) -> RowView {
+pub fn view(row: &Row, key: RowKey) -> RowView {
     RowView {
-        row: key(row, stores, items),
+        row: key,
         available: row.available,
         reserved: row.reserved,
         version: row.version,
@@ -216,4 +300,37 @@ pub fn view(row: &Row, stores: &Names<StoreId>, items: &Names<ItemId>) -> RowVie
 /// The row's names.
 pub fn key(row: &Row, stores: &Names<StoreId>, items: &Names<ItemId>) -> RowKey {
     RowKey { store: stores.text(row.store).clone(), item: items.text(row.item).clone() }
+}
+
+/// The hashes of the row's names.
+pub fn names(row: &Row, stores: &Names<StoreId>, items: &Names<ItemId>) -> RowNames {
+    RowNames { store: stores.hash(row.store), item: items.hash(row.item) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_comes_back_takes_its_old_place_and_a_new_number() {
+        let mut rows = Rows::default();
+        let places: Vec<u32> = (0..600).map(|item| rows.create(0, item, 5)).collect();
+        rows.remove(places[300]);
+        assert_eq!((rows.count(), rows.of_store(0).len(), rows.of_item(300)), (599, 599, &[][..]));
+        assert!(rows.get(places[300]).removed);
+        assert_eq!(rows.create(0, 300, 9), places[300]);
+        assert_eq!(*rows.get(places[300]), Row::new((0, 300), Number([0, 0, 0, 0, 2, 88]), 9));
+        assert_eq!((rows.count(), rows.places()), (600, 600));
+        let mut by_number = [&places[..300], &places[301..]].concat();
+        by_number.push(places[300]);
+        assert_eq!(rows.of_store(0), by_number);
+
+        let mut again = Rows::default();
+        for row in rows.frozen().iter() {
+            again.push(row.clone());
+        }
+        assert_eq!(again.of_store(0), by_number, "whatever order they are restored in");
+        let next = again.create(1, 0, 1);
+        assert_eq!(again.get(next).number.get(), 601);
+    }
 }

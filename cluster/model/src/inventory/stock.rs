@@ -1,30 +1,26 @@
 //! Commands on one row: made, corrected, counted, sold from, received into.
 
-use super::expiry::signed;
-use super::rows::Row;
-use super::{By, Decision, Done, Inventory, Step};
-use crate::{
-    Cause, CountBasis, Event, ItemId, MAX_TOTAL, MovementKind, Outcome, Quantity, Refusal, RowKey, StoreId,
-};
+use super::rows::{Row, signed};
+use super::{By, Decision, Done, Inventory, RowName, Step};
+use crate::{Cause, CountBasis, Event, MAX_TOTAL, MovementKind, Outcome, Quantity, Refusal, RowKey};
 
 impl Inventory {
     pub(super) fn create_sku(
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
+        name: RowName<'_>,
         opening: u64,
     ) -> Decision {
-        let row = RowKey { store: store.clone(), item: item.clone() };
-        if let Some(ix) = self.find_row(store, item) {
-            return Err(Refusal::SkuExists { row, current_version: self.rows.get(ix).version });
+        if let Some(ix) = self.find_row(name.store, name.item) {
+            let current_version = self.rows.get(ix).version;
+            return Err(Refusal::SkuExists { row: name.key(), current_version });
         }
         if opening > MAX_TOTAL {
-            return Err(Refusal::QuantityOutOfRange { row: Some(row) });
+            return Err(out_of_range(name.key()));
         }
-        let row = Row::new(self.stores.intern(store), self.items.intern(item), opening);
-        let ix = self.rows.push(row);
+        let (store, item) = (self.stores.intern(name.store), self.items.intern(name.item));
+        let ix = self.rows.create(store, item, opening);
         self.book(step, by, ix, (MovementKind::Created, signed(opening), Cause::Row), |_| {});
         Ok(self.row_done(ix))
     }
@@ -33,26 +29,25 @@ impl Inventory {
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
+        name: RowName<'_>,
         delta: i64,
         expected_version: Option<u64>,
     ) -> Decision {
-        if delta == 0 || delta.unsigned_abs() > MAX_TOTAL {
-            let row = RowKey { store: store.clone(), item: item.clone() };
-            return Err(Refusal::QuantityOutOfRange { row: Some(row) });
+        if delta == 0 {
+            return Err(out_of_range(name.key()));
         }
-        let ix = self.known_row(store, item)?;
+        let ix = self.known_row(name)?;
         self.check_version(ix, expected_version)?;
-        let is_short = |row: &Row| delta < 0 && row.available + delta < 0;
+        let is_short = |row: &Row| delta < 0 && row.available.saturating_add(delta) < 0;
         if is_short(self.rows.get(ix)) {
-            // Ending holds moves the row on, so an expected version is checked against what the caller saw.
+            // Ending holds moves the row on, so the version was checked before, against what the caller saw.
             self.expire_due_on(step, &[ix]);
-            if is_short(self.rows.get(ix)) {
-                return Err(Refusal::BelowZero { available: self.rows.get(ix).available, delta });
-            }
         }
-        let adjusted = self.rows.get(ix).adjusted + delta;
+        let row = self.rows.get(ix);
+        if is_short(row) {
+            return Err(Refusal::BelowZero { available: row.available, delta });
+        }
+        let adjusted = row.adjusted.saturating_add(delta);
         self.check_room(ix, delta, adjusted.unsigned_abs())?;
         self.book(step, by, ix, (MovementKind::Adjusted, delta, Cause::Row), |row| {
             row.available += delta;
@@ -61,26 +56,23 @@ impl Inventory {
         Ok(self.row_done(ix))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of the command")]
     pub(super) fn count(
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
+        name: RowName<'_>,
         counted: u64,
         as_of: Option<&CountBasis>,
         event: Option<&Event>,
     ) -> Decision {
-        let ix = self.known_row(store, item)?;
+        let ix = self.known_row(name)?;
         let row = self.rows.get(ix);
         let then = match as_of {
             None => row.on_hand(),
-            Some(basis) => self.on_hand_at(ix, basis)?,
+            Some(basis) => self.on_hand_at(name, basis)?,
         };
-        let out_of_range = || Refusal::QuantityOutOfRange { row: Some(self.row_key(ix)) };
         if counted > MAX_TOTAL || then.unsigned_abs() > MAX_TOTAL {
-            return Err(out_of_range());
+            return Err(out_of_range(name.key()));
         }
         let correction = signed(counted) - then;
         let sum = row.counted + correction;
@@ -93,7 +85,7 @@ impl Inventory {
     }
 
     /// What was on hand when a stocktake was made, as the leader looked it up.
-    fn on_hand_at(&self, ix: u32, basis: &CountBasis) -> Result<i64, Refusal> {
+    fn on_hand_at(&self, name: RowName<'_>, basis: &CountBasis) -> Result<i64, Refusal> {
         let (last, oldest) = (self.clock.last_seq, self.clock.ledger_start);
         if basis.seq > last {
             return Err(Refusal::SeqAhead { last });
@@ -101,19 +93,18 @@ impl Inventory {
         if basis.seq.next() < oldest {
             return Err(Refusal::CursorCompacted { oldest });
         }
-        basis.on_hand.ok_or_else(|| Refusal::UnknownItem { rows: vec![self.row_key(ix)], omitted: 0 })
+        basis.on_hand.ok_or_else(|| Refusal::UnknownItem { rows: vec![name.key()], omitted: 0 })
     }
 
     pub(super) fn record_sale(
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
+        name: RowName<'_>,
         qty: Quantity,
         event: Option<&Event>,
     ) -> Decision {
-        let ix = self.known_row(store, item)?;
+        let ix = self.known_row(name)?;
         let qty = qty.get();
         self.check_room(ix, -signed(qty), self.rows.get(ix).sold + qty)?;
         self.book(step, by, ix, (MovementKind::Sold, signed(qty), cause_of(event)), |row| {
@@ -127,12 +118,11 @@ impl Inventory {
         &mut self,
         step: &mut Step,
         by: By<'_>,
-        store: &StoreId,
-        item: &ItemId,
+        name: RowName<'_>,
         qty: Quantity,
         event: Option<&Event>,
     ) -> Decision {
-        let ix = self.known_row(store, item)?;
+        let ix = self.known_row(name)?;
         let qty = qty.get();
         self.check_room(ix, signed(qty), self.rows.get(ix).received + qty)?;
         self.book(step, by, ix, (MovementKind::Received, signed(qty), cause_of(event)), |row| {
@@ -142,11 +132,9 @@ impl Inventory {
         Ok(self.row_done(ix))
     }
 
-    pub(super) fn known_row(&self, store: &StoreId, item: &ItemId) -> Result<u32, Refusal> {
-        self.find_row(store, item).ok_or_else(|| {
-            let row = RowKey { store: store.clone(), item: item.clone() };
-            Refusal::UnknownItem { rows: vec![row], omitted: 0 }
-        })
+    pub(super) fn known_row(&self, name: RowName<'_>) -> Result<u32, Refusal> {
+        self.find_row(name.store, name.item)
+            .ok_or_else(|| Refusal::UnknownItem { rows: vec![name.key()], omitted: 0 })
     }
 
     pub(super) fn check_version(&self, ix: u32, expected: Option<u64>) -> Result<(), Refusal> {
@@ -159,20 +147,22 @@ impl Inventory {
         }
     }
 
-    /// Whether a row's balances may change by `delta`, and one of its sums become `sum`: no total passes the largest.
+    /// Refuses what would change a row's balances by `delta`, or bring one of its sums to `sum`, beyond the largest total.
     pub(super) fn check_room(&self, ix: u32, delta: i64, sum: u64) -> Result<(), Refusal> {
-        let row = self.rows.get(ix);
-        let fits = |total: i64| total.unsigned_abs() <= MAX_TOTAL;
-        if fits(row.available + delta) && fits(row.on_hand() + delta) && sum <= MAX_TOTAL {
+        if self.rows.get(ix).has_room(delta) && sum <= MAX_TOTAL {
             Ok(())
         } else {
-            Err(Refusal::QuantityOutOfRange { row: Some(self.row_key(ix)) })
+            Err(out_of_range(self.row_key(ix)))
         }
     }
 
     pub(super) fn row_done(&self, ix: u32) -> Done {
         Done::now(Outcome::Row(self.row_view(ix)))
     }
+}
+
+fn out_of_range(row: RowKey) -> Refusal {
+    Refusal::QuantityOutOfRange { row: Some(row) }
 }
 
 fn cause_of(event: Option<&Event>) -> Cause {

@@ -1,19 +1,23 @@
 //! Transfers between stores: those under way, and ended ones for as long as they are remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use uuid::Uuid;
 
+use super::digest::{Bytes, Kind};
+use super::paged::Paged;
+use super::rows::RowNames;
+use super::slab::{Identified, Slab};
 use crate::{ClusterTime, TransferId, TransferStatus};
 
 /// One transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
+    pub id: TransferId,
     /// Hash of what was asked for, to tell a repeat from another use of the id.
     pub content: u64,
-    pub item: u32,
+    /// The places of the two rows, which they keep even when they are taken away.
     pub from: u32,
     pub to: u32,
     pub status: TransferStatus,
@@ -21,11 +25,18 @@ pub struct Transfer {
     pub received: u64,
     pub shortfall: u64,
     pub returned: u64,
-    /// The last movement of its making.
+    /// The last movement of its making. No two transfers share it, so it orders those that ended together.
     pub made_seq: u64,
     /// The last movement that it made.
     pub last_seq: u64,
+    /// From when on it is remembered for the window of ended transfers; none while it is under way.
     pub ended_at: Option<ClusterTime>,
+}
+
+impl Identified for Transfer {
+    fn uuid(&self) -> Uuid {
+        self.id.uuid()
+    }
 }
 
 impl Transfer {
@@ -33,83 +44,190 @@ impl Transfer {
         self.qty - self.received - self.shortfall - self.returned
     }
 
-    /// The transfer's share of the digest, with the hashes of its names in place of their numbers.
-    pub fn digest(&self, id: TransferId, names: [u128; 3]) -> u128 {
-        let mut hash = Xxh3::new();
-        hash.update(id.uuid().as_bytes());
-        for name in names {
-            hash.update(&name.to_le_bytes());
-        }
-        let ended_at = self.ended_at.map_or(u64::MAX, |at| at.0);
-        let status = self.status as u64;
-        for field in [
+    /// Whether the transfer's parts fit into what was sent.
+    pub fn is_whole(&self) -> bool {
+        let gone = self.received.checked_add(self.shortfall).and_then(|gone| gone.checked_add(self.returned));
+        gone.is_some_and(|gone| gone <= self.qty)
+    }
+
+    /// The transfer's share of the digest.
+    pub fn digest(&self, names: impl Fn(u32) -> RowNames) -> u128 {
+        let (from, to) = (names(self.from), names(self.to));
+        let numbers = [
             self.content,
-            status,
+            self.status as u64,
             self.qty,
             self.received,
             self.shortfall,
             self.returned,
             self.made_seq,
             self.last_seq,
-            ended_at,
-        ] {
-            hash.update(&field.to_le_bytes());
-        }
-        hash.digest128()
+        ];
+        Bytes::new()
+            .wide(self.id.uuid().as_u128())
+            .wide(from.store)
+            .wide(to.store)
+            .wide(from.item)
+            .numbers(&numbers)
+            .optional(self.ended_at.map(|at| at.0))
+            .hash(Kind::Transfer)
     }
 }
 
-/// All transfers. They are few beside holds: a snapshot shares the map, and the next change copies it.
-#[derive(Clone, Default)]
+/// What became of an item's goods that no row and no remembered transfer tells: with it, what left stores is what
+/// arrived, what is under way and what fell short.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemSums {
+    /// What fell short of all transfers so far; no more than the largest total.
+    pub shortfall: u64,
+    /// What rows that were taken away had sent to other stores, less what they had got from them.
+    pub net_out: i128,
+}
+
+impl ItemSums {
+    /// The item's share of the digest; an item without sums has none.
+    pub fn digest(&self, item: u128) -> u128 {
+        if *self == Self::default() {
+            return 0;
+        }
+        let net_out = self.net_out.cast_unsigned();
+        Bytes::new().wide(item).wide(net_out).numbers(&[self.shortfall]).hash(Kind::ItemSums)
+    }
+}
+
+/// All transfers, the ways to find them, and the sums of items.
+#[derive(Default)]
 pub struct Transfers {
-    transfers: Arc<BTreeMap<TransferId, Transfer>>,
-    ended: BTreeSet<(ClusterTime, TransferId)>,
-    /// What fell short so far, by item, so that an item's sums hold after a transfer is forgotten.
-    pub shortfalls: Arc<BTreeMap<u32, u64>>,
+    transfers: Slab<Transfer>,
+    ended: BTreeSet<(ClusterTime, u64, u32)>,
+    /// What is under way to or from a row. Wider than a total: a row may get goods from many.
+    under_way: BTreeMap<u32, u128>,
+    sums: Paged<ItemSums>,
 }
 
 impl Transfers {
-    pub fn get(&self, id: TransferId) -> Option<&Transfer> {
-        self.transfers.get(&id)
+    pub fn find(&self, id: TransferId) -> Option<u32> {
+        self.transfers.find(id.uuid())
     }
 
-    pub fn put(&mut self, id: TransferId, transfer: Transfer) {
+    pub fn get(&self, ix: u32) -> &Transfer {
+        self.transfers.get(ix)
+    }
+
+    /// Adds a transfer whose id is new; returns its place.
+    pub fn insert(&mut self, transfer: Transfer) -> u32 {
+        let ix = self.transfers.insert(transfer);
+        self.list(ix);
+        ix
+    }
+
+    /// Changes a transfer and keeps every index right.
+    pub fn change(&mut self, ix: u32, change: impl FnOnce(&mut Transfer)) {
+        self.unlist(ix);
+        change(self.transfers.get_mut(ix));
+        self.list(ix);
+    }
+
+    /// Forgets a transfer.
+    pub fn forget(&mut self, ix: u32) {
+        self.unlist(ix);
+        self.transfers.remove(ix);
+    }
+
+    fn list(&mut self, ix: u32) {
+        let transfer = self.transfers.get(ix);
         if let Some(at) = transfer.ended_at {
-            self.ended.insert((at, id));
+            self.ended.insert((at, transfer.made_seq, ix));
+            return;
         }
-        Arc::make_mut(&mut self.transfers).insert(id, transfer);
+        let qty = u128::from(transfer.in_transit());
+        for row in [transfer.from, transfer.to] {
+            *self.under_way.entry(row).or_default() += qty;
+        }
     }
 
-    pub fn add_shortfall(&mut self, item: u32, qty: u64) {
-        *Arc::make_mut(&mut self.shortfalls).entry(item).or_default() += qty;
+    fn unlist(&mut self, ix: u32) {
+        let transfer = self.transfers.get(ix);
+        if let Some(at) = transfer.ended_at {
+            self.ended.remove(&(at, transfer.made_seq, ix));
+            return;
+        }
+        let qty = u128::from(transfer.in_transit());
+        for row in [transfer.from, transfer.to] {
+            let rest = self.under_way.get(&row).map_or(0, |sum| sum - qty);
+            if rest == 0 {
+                self.under_way.remove(&row);
+            } else {
+                self.under_way.insert(row, rest);
+            }
+        }
+    }
+
+    /// What is under way to or from a row.
+    pub fn under_way(&self, row: u32) -> u128 {
+        self.under_way.get(&row).copied().unwrap_or_default()
     }
 
     /// The transfer that ended first.
-    pub fn first_ended(&self) -> Option<(ClusterTime, TransferId)> {
-        self.ended.first().copied()
-    }
-
-    /// Forgets an ended transfer.
-    pub fn forget(&mut self, at: ClusterTime, id: TransferId) -> Option<Transfer> {
-        self.ended.remove(&(at, id));
-        Arc::make_mut(&mut self.transfers).remove(&id)
-    }
-
-    /// What is under way to or from a row; the largest number when it is more than that.
-    pub fn in_transit(&self, store: u32, item: u32) -> u64 {
-        let touching =
-            |transfer: &&Transfer| transfer.item == item && (transfer.from == store || transfer.to == store);
-        self.transfers
-            .values()
-            .filter(touching)
-            .fold(0, |sum, transfer| transfer.in_transit().saturating_add(sum))
+    pub fn first_ended(&self) -> Option<(ClusterTime, u32)> {
+        self.ended.first().map(|&(at, _, ix)| (at, ix))
     }
 
     pub fn open_count(&self) -> u64 {
         (self.transfers.len() - self.ended.len()) as u64
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&TransferId, &Transfer)> {
-        self.transfers.iter()
+    /// The sums of an item.
+    pub fn sums(&self, item: u32) -> ItemSums {
+        if (item as usize) < self.sums.len() { *self.sums.get(item) } else { ItemSums::default() }
+    }
+
+    /// Sets the sums of an item.
+    pub fn set_sums(&mut self, item: u32, sums: ItemSums) {
+        while self.sums.len() <= item as usize {
+            self.sums.push(ItemSums::default());
+        }
+        *self.sums.get_mut(item) = sums;
+    }
+
+    /// The transfers without the ways to find them, and the sums by item: enough for a frozen state.
+    pub fn frozen(&self) -> (Paged<Option<Transfer>>, Paged<ItemSums>) {
+        (self.transfers.places(), self.sums.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_follows_the_transfers() {
+        let transfer = |id: u64, from, to, qty| Transfer {
+            id: TransferId::from_uuid(Uuid::from_u128(u128::from(id))),
+            content: 0,
+            from,
+            to,
+            status: TransferStatus::Shipped,
+            qty,
+            received: 0,
+            shortfall: 0,
+            returned: 0,
+            made_seq: id,
+            last_seq: id,
+            ended_at: None,
+        };
+        let mut transfers = Transfers::default();
+        let first = transfers.insert(transfer(1, 10, 11, 5));
+        let second = transfers.insert(transfer(2, 11, 12, u64::MAX));
+        assert_eq!(
+            [10, 11, 12, 13].map(|row| transfers.under_way(row)),
+            [5, u128::from(u64::MAX) + 5, u128::from(u64::MAX), 0]
+        );
+        transfers.change(first, |transfer| transfer.received = 3);
+        transfers.change(second, |transfer| transfer.ended_at = Some(ClusterTime(9)));
+        assert_eq!([10, 11, 12].map(|row| transfers.under_way(row)), [2, 2, 0]);
+        assert_eq!((transfers.open_count(), transfers.first_ended()), (1, Some((ClusterTime(9), second))));
+        transfers.forget(second);
+        assert_eq!((transfers.first_ended(), transfers.find(transfer(2, 0, 0, 0).id)), (None, None));
     }
 }

@@ -19,8 +19,8 @@ use holdfast_model::{
 use args::{Args, Failure};
 use show::Show;
 
-/// Movements of one entry that are shown in full at each end; those between are counted.
-const SHOWN_MOVEMENTS: usize = 6;
+/// Of many movements or replies of one entry, those at each end are shown; those between are counted.
+const SHOWN_AT_EACH_END: usize = 3;
 
 /// The state that a script plays with, and all that it did.
 pub struct Shop {
@@ -51,14 +51,11 @@ impl Runner for Shop {
         if self.begun.is_some() {
             return Err("an entry was begun and not ended".into());
         }
-        let mut replay = Replay::default();
-        for movement in &self.ledger {
-            replay.apply(movement).map_err(|violation| violation.detail)?;
-        }
-        if replay.stock_digest() != self.live.digest().stock {
+        if self.replay(Seq(1))?.stock_digest() != self.live.digest().stock {
             return Err("the ledger does not give the stock part of the state".into());
         }
-        clean(&self.live.freeze().audit_with(&replay).violations)
+        let kept = self.replay(self.live.ledger_start())?;
+        clean(&self.live.freeze().audit_with(&kept).violations)
     }
 }
 
@@ -72,6 +69,15 @@ impl Shop {
             utc_offset_ms: None,
             begun: None,
         }
+    }
+
+    /// What the ledger tells from `first` on.
+    fn replay(&self, first: Seq) -> Result<Replay, Failure> {
+        let mut replay = Replay::starting_at(first);
+        for movement in self.ledger.iter().filter(|movement| movement.seq >= first) {
+            replay.apply(movement).map_err(|violation| violation.detail)?;
+        }
+        Ok(replay)
     }
 
     /// Applies requests as one entry, or keeps them for the entry that was begun.
@@ -185,40 +191,22 @@ fn nothing() -> String {
 }
 
 fn show_applied(applied: &Applied) -> String {
-    let mut output = String::new();
-    let movements = &applied.movements;
-    for (place, movement) in movements.iter().enumerate() {
-        let hidden = movements.len().saturating_sub(2 * SHOWN_MOVEMENTS);
-        if hidden > 1 && place == SHOWN_MOVEMENTS {
-            let _ = writeln!(output, "  … {hidden} more …");
-        }
-        if hidden <= 1 || place < SHOWN_MOVEMENTS || place >= movements.len() - SHOWN_MOVEMENTS {
-            let _ = writeln!(output, "  {}", movement.show());
-        }
-    }
-    let replies: Vec<String> = applied.replies.iter().map(Show::show).collect();
-    for (reply, times) in runs(replies) {
-        let _ = match times {
-            1 => writeln!(output, "{reply}"),
-            _ => writeln!(output, "{times} × {reply}"),
-        };
-    }
-    if let Some(seq) = applied.trim_before {
-        let _ = writeln!(output, "the ledger drops what is before {}", seq.show());
-    }
-    output
+    let movements = applied.movements.iter().map(|movement| format!("  {}", movement.show()));
+    let replies = applied.replies.iter().map(Show::show);
+    let dropped = applied.trim_before.map(|seq| format!("the ledger drops what is before {}", seq.show()));
+    let lines: Vec<String> = ends_of(movements).into_iter().chain(ends_of(replies)).chain(dropped).collect();
+    lines.join("\n")
 }
 
-/// Equal neighbours as one, with how many there were.
-fn runs(texts: Vec<String>) -> Vec<(String, usize)> {
-    let mut runs: Vec<(String, usize)> = Vec::new();
-    for text in texts {
-        match runs.last_mut() {
-            Some((last, times)) if *last == text => *times += 1,
-            _ => runs.push((text, 1)),
-        }
+/// The first and last lines of many, and how many there are between.
+fn ends_of(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.collect();
+    let hidden = lines.len().saturating_sub(2 * SHOWN_AT_EACH_END);
+    if hidden > 1 {
+        let between = SHOWN_AT_EACH_END..SHOWN_AT_EACH_END + hidden;
+        lines.splice(between, [format!("  … {hidden} more …")]);
     }
-    runs
+    lines
 }
 
 /// The key that a script calls `text`.

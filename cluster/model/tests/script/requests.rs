@@ -18,7 +18,7 @@ impl Shop {
         // An id that the leader would generate does not count for the fingerprint.
         let generated = args.take("generated").map(|id| number(&id)).transpose()?;
         let Some(mut command) = self.command(name, generated.is_some(), args)? else { return Ok(None) };
-        let seen = fingerprint(&command);
+        let seen = fingerprint(&as_asked(&command));
         if let (Command::Reserve { hold, .. }, Some(id)) = (&mut command, generated) {
             *hold = HoldId::from_uuid(Uuid::from_u128(u128::from(id)));
         }
@@ -104,6 +104,15 @@ impl Shop {
         };
         Ok(Some(CountBasis { seq, on_hand }))
     }
+}
+
+/// The command before the leader looked anything up for it.
+fn as_asked(command: &Command) -> Command {
+    let mut asked = command.clone();
+    if let Command::Count { as_of: Some(basis), .. } = &mut asked {
+        basis.on_hand = None;
+    }
+    asked
 }
 
 fn reserve(generated: bool, args: &mut Args) -> Result<Command, Failure> {

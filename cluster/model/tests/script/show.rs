@@ -119,7 +119,8 @@ pub fn full_row(row: &RowView) -> String {
         unless_zero("sold", row.sold),
     ];
     let (on_hand, sellable) = (row.on_hand(), row.sellable());
-    format!("{}\n  on hand {on_hand}, sellable {sellable}: {}", row.show(), joined(sums, ", "))
+    let balances = format!("  on hand {on_hand}, sellable {sellable}");
+    format!("{}\n{}", row.show(), joined([balances, joined(sums, ", ")], ": "))
 }
 
 impl Show for HoldView {

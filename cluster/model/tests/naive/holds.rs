@@ -1,0 +1,431 @@
+//! Holds: made, sold, given back, made longer, over, forgotten.
+
+use holdfast_model::{
+    Cause, ClusterTime, Command, HoldId, HoldLineView, HoldStatus, HoldView, Line, MAX_TOTAL, MovementKind,
+    Outcome, Owner, Refusal, RowKey, Seq, ShortLine,
+};
+
+use super::rows::signed;
+use super::{Decision, Naive, Who, key};
+
+/// What ended a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    Confirm,
+    Release,
+    Expiry,
+}
+
+/// What a hold was asked for: the same id with the same of it is a repeat.
+#[derive(Clone, PartialEq)]
+pub struct Asked {
+    lines: Vec<(RowKey, u64)>,
+    ttl_ms: Option<u64>,
+    allow_partial: bool,
+    owner: Option<Owner>,
+}
+
+#[derive(Clone)]
+pub struct Hold {
+    pub id: HoldId,
+    asked: Asked,
+    pub lines: Vec<HoldLineView>,
+    pub deadline: Option<ClusterTime>,
+    pub ended: Option<(EndedBy, ClusterTime)>,
+    made_seq: Seq,
+    last_seq: Seq,
+}
+
+impl Hold {
+    fn status(&self) -> HoldStatus {
+        match self.ended {
+            None => HoldStatus::Held,
+            Some(_) if self.lines.iter().any(|line| line.confirmed > 0) => HoldStatus::Confirmed,
+            Some((EndedBy::Confirm, _)) => HoldStatus::Confirmed,
+            Some((EndedBy::Release, _)) => HoldStatus::Released,
+            Some((EndedBy::Expiry, _)) => HoldStatus::Expired,
+        }
+    }
+
+    pub fn is_due(&self, now: ClusterTime) -> bool {
+        self.ended.is_none() && self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+/// One sum for each row, in the order in which the rows first came.
+fn merge(lines: &[Line]) -> Result<Vec<(RowKey, u64)>, Refusal> {
+    if lines.is_empty() {
+        return Err(Refusal::NoLines);
+    }
+    let mut merged: Vec<(RowKey, u64)> = Vec::new();
+    for line in lines {
+        let row = key(&line.store, &line.item);
+        match merged.iter_mut().find(|(other, _)| *other == row) {
+            Some((_, qty)) => *qty += line.qty.get(),
+            None => merged.push((row.clone(), line.qty.get())),
+        }
+        if merged.iter().any(|&(_, qty)| qty > MAX_TOTAL) {
+            return Err(Refusal::QuantityOutOfRange { row: Some(row) });
+        }
+    }
+    Ok(merged)
+}
+
+/// The lines of a part, which needs a key; none for the whole.
+fn part(lines: Option<&[Line]>, has_key: bool) -> Result<Option<Vec<(RowKey, u64)>>, Refusal> {
+    match lines {
+        Some(_) if !has_key => Err(Refusal::KeyRequired),
+        Some(lines) => Ok(Some(merge(lines)?)),
+        None => Ok(None),
+    }
+}
+
+impl Naive {
+    fn find(&self, id: HoldId) -> Result<&Hold, Refusal> {
+        self.holds.iter().find(|hold| hold.id == id).ok_or(Refusal::UnknownHold { hold: id })
+    }
+
+    fn find_mut(&mut self, id: HoldId) -> &mut Hold {
+        self.holds.iter_mut().find(|hold| hold.id == id).expect("the hold was looked up")
+    }
+
+    /// A hold that something is about to happen to: it is over if it is due.
+    fn meet(&mut self, id: HoldId) -> Result<Hold, Refusal> {
+        if self.find(id)?.is_due(self.now) {
+            self.expire(id);
+        }
+        self.find(id).cloned()
+    }
+
+    pub fn hold_view(&self, id: HoldId) -> Option<HoldView> {
+        let hold = self.find(id).ok()?;
+        let left = |deadline: ClusterTime| if hold.ended.is_some() { 0 } else { deadline.since(self.now) };
+        Some(HoldView {
+            hold: id,
+            status: hold.status(),
+            expires_at: hold.deadline,
+            expires_at_utc: hold.deadline.map(|at| at.to_utc(self.utc_offset_ms.unwrap_or(0))),
+            expires_in_ms: hold.deadline.map(left),
+            owner: hold.asked.owner.clone(),
+            lines: hold.lines.clone(),
+        })
+    }
+
+    fn hold_outcome(&self, id: HoldId) -> Outcome {
+        Outcome::Hold(self.hold_view(id).expect("the hold was looked up"))
+    }
+
+    /// Open holds that are over, in the order in which they end.
+    fn due(&self) -> Vec<Hold> {
+        let mut due: Vec<Hold> = self.holds.iter().filter(|hold| hold.is_due(self.now)).cloned().collect();
+        due.sort_by_key(|hold| (hold.deadline, hold.made_seq));
+        due
+    }
+
+    pub(super) fn sweep(&mut self) {
+        let limit = usize::try_from(self.config.expiries_per_entry).unwrap_or(usize::MAX);
+        for hold in self.due().into_iter().take(limit) {
+            self.expire(hold.id);
+        }
+    }
+
+    pub(super) fn expire_due_on(&mut self, rows: &[RowKey]) {
+        for hold in self.due() {
+            if hold.lines.iter().any(|line| line.reserved > 0 && rows.contains(&line.row)) {
+                self.expire(hold.id);
+            }
+        }
+    }
+
+    fn expire(&mut self, id: HoldId) {
+        let open = self.open_lines(id);
+        self.change(id, &open, Some(EndedBy::Expiry), MovementKind::Expired, &Who::default(), |line, qty| {
+            line.reserved -= qty;
+            line.expired += qty;
+        });
+    }
+
+    /// What is still reserved of a hold.
+    fn open_lines(&self, id: HoldId) -> Vec<(RowKey, u64)> {
+        let hold = self.find(id).expect("the hold was looked up");
+        let open = hold.lines.iter().filter(|line| line.reserved > 0);
+        open.map(|line| (line.row.clone(), line.reserved)).collect()
+    }
+
+    /// Changes lines of a hold, ends it if nothing is left reserved, and books a movement for each line.
+    fn change(
+        &mut self,
+        id: HoldId,
+        parts: &[(RowKey, u64)],
+        end: Option<EndedBy>,
+        kind: MovementKind,
+        who: &Who,
+        change: impl Fn(&mut HoldLineView, u64),
+    ) {
+        let now = self.now;
+        let hold = self.find_mut(id);
+        for line in &mut hold.lines {
+            if let Some((_, qty)) = parts.iter().find(|(row, _)| *row == line.row) {
+                change(line, *qty);
+            }
+        }
+        if hold.lines.iter().all(|line| line.reserved == 0) {
+            hold.ended = end.map(|by| (by, now)).or(hold.ended);
+        }
+        let cause = Cause::Hold { hold: id, expires_at: hold.deadline };
+        for (row, qty) in parts {
+            self.book(row, kind, i128::from(*qty), cause.clone(), who);
+        }
+        let last_seq = self.last_seq();
+        self.find_mut(id).last_seq = last_seq;
+    }
+
+    pub(super) fn reserve(&mut self, command: &Command, who: Who) -> Decision {
+        let Command::Reserve { hold: id, lines, ttl_ms, allow_partial, owner } = command else {
+            unreachable!("only reserves come here")
+        };
+        let merged = merge(lines);
+        let asked = Asked {
+            lines: merged.clone().unwrap_or_default(),
+            ttl_ms: *ttl_ms,
+            allow_partial: *allow_partial,
+            owner: owner.clone(),
+        };
+        if let Ok(hold) = self.meet(*id) {
+            return if hold.asked == asked {
+                Ok((self.hold_outcome(*id), Some(hold.made_seq)))
+            } else {
+                Err(Refusal::HoldExists { hold: *id, state: hold.status() })
+            };
+        }
+        merged?;
+        self.check_shape(&asked)?;
+        self.check_rows(&asked.lines)?;
+        let rows: Vec<RowKey> = asked.lines.iter().map(|(row, _)| row.clone()).collect();
+        if !self.short(&asked.lines).is_empty() {
+            self.expire_due_on(&rows);
+        }
+        let short = self.short(&asked.lines);
+        let granted = self.lines_of(&asked.lines);
+        if !short.is_empty() && (!allow_partial || granted.iter().all(|line| line.granted == 0)) {
+            return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
+        }
+        self.unless_too_large(|naive| naive.make(*id, asked, granted, &who))?;
+        Ok((self.hold_outcome(*id), None))
+    }
+
+    fn check_shape(&self, asked: &Asked) -> Result<(), Refusal> {
+        let (got, limit) = (asked.lines.len() as u64, self.config.max_hold_lines);
+        if got > limit {
+            return Err(Refusal::TooManyLines { got, limit });
+        }
+        asked.ttl_ms.map_or(Ok(()), |ttl_ms| self.check_ttl(ttl_ms))
+    }
+
+    fn check_ttl(&self, ttl_ms: u64) -> Result<(), Refusal> {
+        let max_ms = self.config.max_ttl_ms;
+        if (1..=max_ms).contains(&ttl_ms) { Ok(()) } else { Err(Refusal::TtlOutOfRange { max_ms }) }
+    }
+
+    fn check_rows(&self, lines: &[(RowKey, u64)]) -> Result<(), Refusal> {
+        let rows = || lines.iter().map(|(row, _)| row);
+        let unknown: Vec<RowKey> = rows().filter(|row| self.row(row).is_none()).cloned().collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::UnknownItem { rows: unknown, omitted: 0 });
+        }
+        let retired = rows().filter(|row| self.row(row).is_some_and(|row| row.retired));
+        let retired: Vec<RowKey> = retired.cloned().collect();
+        if retired.is_empty() { Ok(()) } else { Err(Refusal::ItemRetired { rows: retired, omitted: 0 }) }
+    }
+
+    /// The lines that ask for more than can be sold.
+    fn short(&self, lines: &[(RowKey, u64)]) -> Vec<ShortLine> {
+        let short = lines.iter().filter(|(row, qty)| self.sellable(row) < i128::from(*qty));
+        let named = short.map(|(row, qty)| ShortLine {
+            row: row.clone(),
+            requested: *qty,
+            available: signed(self.sellable(row).max(0)),
+        });
+        named.collect()
+    }
+
+    /// Each line with as much of it as can be sold.
+    fn lines_of(&self, lines: &[(RowKey, u64)]) -> Vec<HoldLineView> {
+        let line = |(row, requested): &(RowKey, u64)| {
+            let granted = self.sellable(row).clamp(0, i128::from(*requested));
+            let granted = u64::try_from(granted).expect("between 0 and what was asked for");
+            HoldLineView {
+                row: row.clone(),
+                requested: *requested,
+                granted,
+                reserved: granted,
+                confirmed: 0,
+                released: 0,
+                expired: 0,
+            }
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn make(&mut self, id: HoldId, asked: Asked, lines: Vec<HoldLineView>, who: &Who) {
+        let deadline = asked.ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms));
+        let granted: Vec<_> = lines.iter().map(|line| (line.row.clone(), line.granted)).collect();
+        let (made_seq, last_seq) = (Seq(0), Seq(0));
+        self.holds.push(Hold { id, asked, lines, deadline, ended: None, made_seq, last_seq });
+        let cause = Cause::Hold { hold: id, expires_at: deadline };
+        for (row, qty) in granted.into_iter().filter(|(_, qty)| *qty > 0) {
+            self.book(&row, MovementKind::Reserved, i128::from(qty), cause.clone(), who);
+        }
+        let last_seq = self.last_seq();
+        let hold = self.find_mut(id);
+        (hold.made_seq, hold.last_seq) = (last_seq, last_seq);
+    }
+
+    pub(super) fn confirm(
+        &mut self,
+        id: HoldId,
+        lines: Option<&[Line]>,
+        reacquire: bool,
+        has_key: bool,
+        who: Who,
+    ) -> Decision {
+        let hold = self.meet(id);
+        let (lines, hold) = (part(lines, has_key)?, hold?);
+        match hold.ended {
+            None => {
+                let parts = self.parts(&hold, lines, |line| line.reserved)?;
+                self.unless_too_large(|naive| naive.sell(id, &parts, EndedBy::Confirm, &who))?;
+                Ok((self.hold_outcome(id), None))
+            }
+            Some((EndedBy::Confirm, _)) => self.repeat(&hold, lines),
+            Some((EndedBy::Release, _)) => Err(Refusal::HoldReleased { hold: id }),
+            Some((EndedBy::Expiry, _)) if !reacquire => Err(Refusal::HoldExpired { hold: id }),
+            Some((EndedBy::Expiry, _)) => self.reacquire(&hold, lines, who),
+        }
+    }
+
+    fn sell(&mut self, id: HoldId, parts: &[(RowKey, u64)], ended_by: EndedBy, who: &Who) {
+        self.change(id, parts, Some(ended_by), MovementKind::Confirmed, who, |line, qty| {
+            line.reserved -= qty;
+            line.confirmed += qty;
+        });
+    }
+
+    fn reacquire(&mut self, hold: &Hold, lines: Option<Vec<(RowKey, u64)>>, who: Who) -> Decision {
+        let parts = self.parts(hold, lines, |line| line.expired)?;
+        let rows: Vec<RowKey> = parts.iter().map(|(row, _)| row.clone()).collect();
+        let gone: Vec<RowKey> = rows.iter().filter(|row| self.row(row).is_none()).cloned().collect();
+        if !gone.is_empty() {
+            return Err(Refusal::UnknownItem { rows: gone, omitted: 0 });
+        }
+        if !self.short(&parts).is_empty() {
+            self.expire_due_on(&rows);
+        }
+        let short = self.short(&parts);
+        if !short.is_empty() {
+            return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
+        }
+        let taken: u128 = parts.iter().map(|&(_, qty)| u128::from(qty)).sum();
+        let expired: u128 = hold.lines.iter().map(|line| u128::from(line.expired)).sum();
+        let ended_by = if taken == expired { EndedBy::Confirm } else { EndedBy::Expiry };
+        self.unless_too_large(|naive| {
+            naive.change(hold.id, &parts, None, MovementKind::Reserved, &who, |line, qty| {
+                line.expired -= qty;
+                line.reserved += qty;
+            });
+            naive.sell(hold.id, &parts, ended_by, &who);
+        })?;
+        Ok((self.hold_outcome(hold.id), None))
+    }
+
+    pub(super) fn release(
+        &mut self,
+        id: HoldId,
+        lines: Option<&[Line]>,
+        has_key: bool,
+        who: Who,
+    ) -> Decision {
+        let hold = self.meet(id);
+        let (lines, hold) = (part(lines, has_key)?, hold?);
+        match hold.ended {
+            None => {
+                let parts = self.parts(&hold, lines, |line| line.reserved)?;
+                let end = Some(EndedBy::Release);
+                self.change(id, &parts, end, MovementKind::Released, &who, |line, qty| {
+                    line.reserved -= qty;
+                    line.released += qty;
+                });
+                Ok((self.hold_outcome(id), None))
+            }
+            Some((EndedBy::Confirm, _)) => Err(Refusal::HoldConfirmed { hold: id }),
+            Some((EndedBy::Release | EndedBy::Expiry, _)) => self.repeat(&hold, lines),
+        }
+    }
+
+    /// The lines that were asked for, or all; every one of which there is too little is named.
+    fn parts(
+        &self,
+        hold: &Hold,
+        lines: Option<Vec<(RowKey, u64)>>,
+        of: impl Fn(&HoldLineView) -> u64,
+    ) -> Result<Vec<(RowKey, u64)>, Refusal> {
+        let Some(lines) = lines else {
+            let all = hold.lines.iter().filter(|line| of(line) > 0);
+            return Ok(all.map(|line| (line.row.clone(), of(line))).collect());
+        };
+        let available = |row: &RowKey| hold.lines.iter().find(|line| line.row == *row).map_or(0, &of);
+        let too_much = lines.iter().filter(|(row, qty)| available(row) < *qty);
+        let named: Vec<ShortLine> = too_much
+            .map(|(row, qty)| ShortLine {
+                row: row.clone(),
+                requested: *qty,
+                available: signed(available(row).into()),
+            })
+            .collect();
+        if named.is_empty() {
+            Ok(lines)
+        } else {
+            Err(Refusal::ExceedsHold { hold: hold.id, lines: named, omitted: 0 })
+        }
+    }
+
+    /// The same end once more; of a part there is nothing left.
+    fn repeat(&self, hold: &Hold, lines: Option<Vec<(RowKey, u64)>>) -> Decision {
+        if lines.is_some() {
+            self.parts(hold, lines, |line| line.reserved)?;
+        }
+        Ok((self.hold_outcome(hold.id), Some(hold.last_seq)))
+    }
+
+    pub(super) fn extend(&mut self, id: HoldId, ttl_ms: u64, who: Who) -> Decision {
+        let hold = self.meet(id);
+        self.check_ttl(ttl_ms)?;
+        let hold = hold?;
+        match hold.ended {
+            Some((EndedBy::Confirm, _)) => return Err(Refusal::HoldConfirmed { hold: id }),
+            Some((EndedBy::Release, _)) => return Err(Refusal::HoldReleased { hold: id }),
+            Some((EndedBy::Expiry, _)) => return Err(Refusal::HoldExpired { hold: id }),
+            None => {}
+        }
+        let later = self.now.plus(ttl_ms);
+        if hold.deadline.is_some_and(|deadline| deadline < later) {
+            self.find_mut(id).deadline = Some(later);
+            let open = self.open_lines(id);
+            self.change(id, &open, None, MovementKind::Extended, &who, |_, _| {});
+        }
+        Ok((self.hold_outcome(id), None))
+    }
+
+    /// Forgets up to `limit` ended holds whose window is over, those that ended first before others.
+    pub(super) fn forget_holds(&mut self, limit: usize) {
+        for _ in 0..limit {
+            let ended = self.holds.iter().filter_map(|hold| Some((hold.ended?.1, hold.made_seq, hold.id)));
+            match ended.min() {
+                Some((at, _, id)) if self.is_over(at) => {
+                    self.holds.retain(|hold| hold.id != id);
+                }
+                _ => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Strategies for commands, one for each kind of thing.
+
+use holdfast_model::{
+    Command, ConfigChange, CountBasis, Event, EventId, ItemId, Line, MAX_TOTAL, Owner, Quantity, Reason,
+    ReceiptKind, Reference, Seq, Setting, StoreId, UtcMillis,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{AHEAD, ITEMS, STORES, Scale, hold, transfer};
+
+/// Any command of the model. Its parts are boxed: drawn commands of every kind at once would not fit a test's stack.
+pub fn command(scale: Scale) -> BoxedStrategy<Command> {
+    prop_oneof![
+        9 => reserve(scale),
+        9 => hold_action(scale),
+        10 => row_command(scale),
+        6 => transfer_command(scale),
+        4 => life(scale),
+        3 => admin(scale),
+    ]
+    .boxed()
+}
+
+/// The first store more often than the last, so that much happens to the same rows.
+fn store() -> impl Strategy<Value = StoreId> {
+    let place = prop_oneof![3 => Just(0_usize), 2 => Just(1), 1 => Just(2)];
+    place.prop_map(|place| StoreId::new(STORES[place]).expect("a store"))
+}
+
+fn item() -> impl Strategy<Value = ItemId> {
+    let place = prop_oneof![2 => Just(0_usize), 1 => Just(1)];
+    place.prop_map(|place| ItemId::new(ITEMS[place]).expect("an item"))
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    select(&["broken", "found"][..]).prop_map(|text| Reason::new(text).expect("a reason"))
+}
+
+fn reference() -> impl Strategy<Value = Option<Reference>> {
+    option::weighted(0.2, Just(Reference::new("note 7").expect("a reference")))
+}
+
+/// Small numbers mostly; at the other scale also those around the largest total, and any other.
+fn units(scale: Scale, least: u64, most: u64) -> BoxedStrategy<u64> {
+    match scale {
+        Scale::Small => (least..=most).boxed(),
+        Scale::Extreme => prop_oneof![
+            4 => least..=most,
+            2 => MAX_TOTAL - 3..=MAX_TOTAL,
+            1 => MAX_TOTAL / 2..=MAX_TOTAL,
+            1 => any::<u64>(),
+        ]
+        .boxed(),
+    }
+}
+
+fn quantity(scale: Scale) -> impl Strategy<Value = Quantity> {
+    let units = units(scale, 1, 4);
+    units.prop_map(|units| Quantity::new(units.clamp(1, MAX_TOTAL)).expect("within the range"))
+}
+
+fn ttl(scale: Scale) -> impl Strategy<Value = u64> {
+    prop_oneof![
+        20 => select(&[5_000_u64, 10_000, 20_000][..]),
+        8 => (1..=30_u64).prop_map(|seconds| seconds * 1000),
+        1 => Just(0),
+        1 => units(scale, 1, 5_000_000_000),
+    ]
+}
+
+fn line(scale: Scale) -> impl Strategy<Value = Line> {
+    (store(), item(), quantity(scale)).prop_map(|(store, item, qty)| Line { store, item, qty })
+}
+
+fn reserve(scale: Scale) -> BoxedStrategy<Command> {
+    let id = prop_oneof![5 => Just(0_u128), 1 => 1..=4_u128];
+    let lines = prop_oneof![20 => vec(line(scale), 1..=3), 1 => vec(line(scale), 0..=8)];
+    let ttl = option::weighted(0.8, ttl(scale));
+    let owner = option::weighted(0.2, Just(Owner::new("cart").expect("an owner")));
+    (id, lines, ttl, any::<bool>(), owner)
+        .prop_map(|(id, lines, ttl_ms, allow_partial, owner)| Command::Reserve {
+            hold: hold(id),
+            lines,
+            ttl_ms,
+            allow_partial,
+            owner,
+        })
+        .boxed()
+}
+
+fn hold_action(scale: Scale) -> BoxedStrategy<Command> {
+    let id = || prop_oneof![6 => 1..=4_u128, 2 => Just(0), 2 => 1..=60_u128].prop_map(hold);
+    let part = || option::weighted(0.4, prop_oneof![15 => vec(line(scale), 1..=2), 1 => Just(vec![])]);
+    prop_oneof![
+        3 => (id(), part(), any::<bool>())
+            .prop_map(|(hold, lines, reacquire)| Command::Confirm { hold, lines, reacquire }),
+        2 => (id(), part(), option::of(reason()))
+            .prop_map(|(hold, lines, reason)| Command::Release { hold, lines, reason }),
+        1 => (id(), ttl(scale)).prop_map(|(hold, ttl_ms)| Command::Extend { hold, ttl_ms }),
+    ]
+    .boxed()
+}
+
+fn event() -> impl Strategy<Value = Option<Event>> {
+    let id = (0..8_u8).prop_map(|number| EventId::new(format!("e{number}")).expect("an event"));
+    let event = (id, prop_oneof![6 => -2_000..0_i64, 1 => -200_000..200_000_i64]);
+    option::weighted(
+        0.4,
+        event.prop_map(|(id, occurred_at)| Event { id, occurred_at: UtcMillis(occurred_at) }),
+    )
+}
+
+fn version(scale: Scale) -> impl Strategy<Value = Option<u64>> {
+    let ahead = match scale {
+        Scale::Small => prop_oneof![4 => Just(0_u64), 1 => 1..=2_u64].boxed(),
+        Scale::Extreme => prop_oneof![4 => Just(0_u64), 1 => any::<u64>()].boxed(),
+    };
+    option::weighted(0.3, ahead)
+}
+
+fn delta(scale: Scale) -> BoxedStrategy<i64> {
+    match scale {
+        Scale::Small => (-4..=5_i64).boxed(),
+        Scale::Extreme => prop_oneof![
+            4 => -4..=5_i64,
+            2 => units(scale, 1, 4).prop_map(u64::cast_signed),
+            1 => Just(i64::MIN),
+            1 => any::<i64>(),
+        ]
+        .boxed(),
+    }
+}
+
+fn basis(scale: Scale) -> impl Strategy<Value = Option<CountBasis>> {
+    let seq = prop_oneof![8 => 0..=30_u64, 2 => Just(AHEAD), 1 => 0..=500_u64].prop_map(Seq);
+    let on_hand = match scale {
+        Scale::Small => Just(None).boxed(),
+        Scale::Extreme => option::weighted(0.3, any::<i64>()).boxed(),
+    };
+    option::weighted(0.5, (seq, on_hand).prop_map(|(seq, on_hand)| CountBasis { seq, on_hand }))
+}
+
+/// Corrections and facts.
+fn row_command(scale: Scale) -> BoxedStrategy<Command> {
+    let adjust = (store(), item(), delta(scale), reason(), reference(), version(scale)).prop_map(
+        |(store, item, delta, reason, reference, expected_version)| Command::Adjust {
+            store,
+            item,
+            delta,
+            reason,
+            reference,
+            expected_version,
+        },
+    );
+    let counted = prop_oneof![1 => Just(0), 3 => units(scale, 0, 8)];
+    let count = (store(), item(), counted, basis(scale), option::of(reason()), reference(), event())
+        .prop_map(|(store, item, counted, as_of, reason, reference, event)| Command::Count {
+            store,
+            item,
+            counted,
+            as_of,
+            reason,
+            reference,
+            event,
+        });
+    let fact = (store(), item(), quantity(scale), option::of(reason()), reference(), event());
+    let sale = fact.prop_map(|(store, item, qty, reason, reference, event)| Command::RecordSale {
+        store,
+        item,
+        qty,
+        reason,
+        reference,
+        event,
+    });
+    let fact = (store(), item(), quantity(scale), option::of(reason()), reference(), event(), any::<bool>());
+    let receive = fact.prop_map(|(store, item, qty, reason, reference, event, is_return)| {
+        let kind = if is_return { ReceiptKind::Return } else { ReceiptKind::Delivery };
+        Command::Receive { store, item, qty, kind, reason, reference, event }
+    });
+    prop_oneof![2 => adjust, 2 => count, 1 => sale, 3 => receive].boxed()
+}
+
+fn transfer_command(scale: Scale) -> BoxedStrategy<Command> {
+    let new = prop_oneof![8 => Just(0_u128), 1 => 1..=4_u128].prop_map(transfer);
+    // From one store to the next or the one after, seldom to itself.
+    let stores = (0..STORES.len(), prop_oneof![8 => 1..=2_usize, 1 => Just(0)]);
+    let stores = stores.prop_map(|(from, on)| {
+        [from, (from + on) % STORES.len()].map(|place| StoreId::new(STORES[place]).expect("a store"))
+    });
+    let send = (new, item(), stores, quantity(scale), any::<bool>(), option::of(reason()), reference())
+        .prop_map(|(transfer, item, [from, to], qty, at_once, reason, reference)| Command::Transfer {
+            transfer,
+            item,
+            from,
+            to,
+            qty,
+            at_once,
+            reason,
+            reference,
+        });
+    let id = || prop_oneof![6 => 1..=3_u128, 2 => Just(0), 1 => 1..=30_u128].prop_map(transfer);
+    prop_oneof![
+        4 => send,
+        3 => (id(), option::of(quantity(scale)))
+            .prop_map(|(transfer, qty)| Command::ReceiveTransfer { transfer, qty }),
+        1 => (id(), reason()).prop_map(|(transfer, reason)| Command::CloseTransfer { transfer, reason }),
+        1 => (id(), option::of(reason()))
+            .prop_map(|(transfer, reason)| Command::CancelTransfer { transfer, reason }),
+    ]
+    .boxed()
+}
+
+/// How a row comes, what is set on it, and how it goes.
+fn life(scale: Scale) -> BoxedStrategy<Command> {
+    let limit = move || option::of(prop_oneof![1 => Just(0), 1 => units(scale, 0, 3)]);
+    let policy = (store(), item(), limit(), limit(), version(scale)).prop_map(
+        |(store, item, safety_stock, backorder_limit, expected_version)| Command::SetPolicy {
+            store,
+            item,
+            safety_stock,
+            backorder_limit,
+            expected_version,
+        },
+    );
+    prop_oneof![
+        3 => (store(), item(), units(scale, 0, 6))
+            .prop_map(|(store, item, opening)| Command::CreateSku { store, item, opening }),
+        3 => policy,
+        4 => (store(), item(), prop_oneof![1 => Just(false), 4 => Just(true)])
+            .prop_map(|(store, item, remove)| Command::RetireSku { store, item, remove }),
+    ]
+    .boxed()
+}
+
+fn admin(scale: Scale) -> BoxedStrategy<Command> {
+    let before = prop_oneof![3 => 0..=40_u64, 1 => Just(AHEAD)].prop_map(Seq);
+    prop_oneof![
+        2 => Just(Command::Tick),
+        3 => vec(change(scale), 0..=2).prop_map(|changes| Command::Configure { changes }),
+        1 => before.prop_map(|before| Command::TrimLedger { before }),
+        1 => (0..=2_u32).prop_map(|to| Command::RaiseModelVersion { to }),
+    ]
+    .boxed()
+}
+
+fn change(scale: Scale) -> impl Strategy<Value = ConfigChange> {
+    let within = |setting: Setting| match setting {
+        Setting::KeyWindowMs | Setting::EventWindowMs | Setting::EndedWindowMs => 60_000..=90_000_u64,
+        Setting::KeyTableCapBytes | Setting::EventTableCapBytes => 64..=2_560_u64,
+        Setting::ExpiriesPerEntry => 1..=3_u64,
+        Setting::MaxHoldLines => 1..=6_u64,
+        Setting::MaxTtlMs => 5_000..=40_000_u64,
+    };
+    let outside = units(scale, 0, 59_999);
+    let setting = select(&Setting::ALL[..]);
+    (setting, any::<proptest::sample::Index>(), outside, prop::bool::weighted(0.1)).prop_map(
+        move |(setting, index, outside, is_outside)| {
+            let (least, most) = within(setting).into_inner();
+            let size = usize::try_from(most - least + 1).expect("a small range");
+            let inside = least + index.index(size) as u64;
+            let inside = if setting.name().ends_with("Ms") { inside / 1000 * 1000 } else { inside };
+            ConfigChange { setting, value: if is_outside { outside } else { inside } }
+        },
+    )
+}
