@@ -87,12 +87,6 @@ pub trait DiskFile: Send + Sync + 'static {
     /// # Errors
     /// What the file system says.
     fn size(&self) -> io::Result<u64>;
-
-    /// Cuts the file to `size` bytes.
-    ///
-    /// # Errors
-    /// What the file system says.
-    fn truncate(&mut self, size: u64) -> io::Result<()>;
 }
 
 /// Runs work one after another, off the executor.

@@ -1,4 +1,5 @@
-//! Real files in one directory.
+//! Real files in one directory: what [`crate::Live`] runs on. Decides nothing about what is written, and when it is
+//! synced.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -6,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 
 use crate::disk::{Disk, DiskFile, Job, Lane};
 
@@ -22,10 +24,12 @@ pub struct OpenFile {
     path: PathBuf,
 }
 
-/// A thread that runs jobs in order; it ends when the lane is dropped and its queue is empty.
+/// A thread that runs jobs in order. Dropping the lane waits until its queue is empty and the thread has ended, so that
+/// nothing touches the directory afterwards.
 #[derive(Debug)]
 pub struct FileLane {
-    jobs: Sender<Job>,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Adds what was done and to which file; keeps the kind, so that a full disk can still be told from others.
@@ -101,19 +105,40 @@ impl Disk for FileDisk {
             }
         };
         let builder = std::thread::Builder::new().name("holdfast-disk".to_owned());
-        builder.spawn(work).expect("the operating system gives a thread at start");
-        FileLane { jobs }
+        let thread = builder.spawn(work).expect("the operating system gives a thread at start");
+        FileLane { jobs: Some(jobs), thread: Some(thread) }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        tokio::task::spawn_blocking(work).await.expect("work on files does not panic and is not cancelled")
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is ending, and with it whoever waits here.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 }
 
 impl Lane for FileLane {
     fn push(&self, job: Job) {
-        // The thread ends only with this sender.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.jobs {
+            // The thread ends only with this sender.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for FileLane {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        // A job that drops its own lane must not wait for itself.
+        let is_elsewhere = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(is_elsewhere) {
+            // A job that panicked has said so already.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -123,7 +148,7 @@ impl DiskFile for OpenFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        // fdatasync makes the size durable too, where it is needed to read the data.
+        // Files only grow, and fdatasync makes the size durable too where it has grown.
         self.file.sync_data().map_err(named("sync", &self.path))
     }
 
@@ -141,9 +166,5 @@ impl DiskFile for OpenFile {
 
     fn size(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.len()).map_err(named("look at", &self.path))
-    }
-
-    fn truncate(&mut self, size: u64) -> io::Result<()> {
-        self.file.set_len(size).map_err(named("cut", &self.path))
     }
 }

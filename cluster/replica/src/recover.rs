@@ -53,6 +53,8 @@ pub fn alone<H: Host>(
     snapshots.write(head, &frozen).map_err(fail)?;
     log.forget_entries().map_err(fail)?;
     identity.refound(ClusterId(new_id)).map_err(fail)?;
+    // What it may have lost is lost for good now, and nobody is left to catch up with.
+    log.clear_suspect().map_err(fail)?;
     Ok(format!(
         "member {} is now the only member of cluster {} (it was in {old}): {replayed} log entries were taken as \
          committed, up to entry {} and movement {}; start it, and add members with --join",

@@ -1,181 +1,171 @@
-//! Reading the log back: cuts a torn tail, and sets damage aside.
+//! Opening a log: reads it back record by record, cuts a torn tail, and sets damage aside.
+//!
+//! Nothing that may have been acknowledged is dropped without saying so: damage leaves its files under other names and
+//! a mark that makes this member suspect, and both survive a restart.
 
 use std::io;
 
 use holdfast_model::codec;
 
-use super::core::{Core, Limits, Place, Segment};
-use super::record::{self, Found, Head, Kind};
+use super::memory::{Limits, Memory};
+use super::replay::{Reached, Replay};
+use super::scan::Window;
 use super::{segment_name, segment_number, vote};
 use crate::disk::{Disk, DiskFile, read_whole, replace};
-use crate::types::{Host, LogIdRecord};
+use crate::types::Host;
 
 /// Set while a part of the log was lost that may have been acknowledged.
 pub const SUSPECT_FILE: &str = "suspect";
 
-/// How far a segment could be read.
-enum Reached {
-    /// To its end.
-    End,
-    /// To a record that was being written when the machine stopped.
-    Torn { offset: u64 },
-    /// To something that is not as it was written.
-    Damaged { offset: u64, what: String },
+/// Files under this name and the one that they had are kept for a person to look at, and never read.
+const ASIDE: &str = "damaged-";
+
+/// Files that were being written when the member stopped end in this.
+const PARTIAL: &str = ".partial";
+
+/// Files are read and copied in pieces of this size, in bytes.
+const STEP_BYTES: usize = 1 << 20;
+
+/// A part of the log that was not as it was written when the log was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment in which it begins.
+    pub file: String,
+    /// Where it begins there, in bytes.
+    pub offset: u64,
+    /// The first index that is lost.
+    pub lost_from_index: u64,
 }
 
 /// Reads the log of a directory.
 ///
 /// # Errors
-/// When a file cannot be read or cut, or when the vote is lost: one line that says what to do.
-pub fn open<H: Host>(disk: &H::Disk, limits: Limits) -> io::Result<Core<H>> {
-    let mut core = Core::<H>::new(limits);
-    core.vote = vote::load(disk)?;
+/// When a file cannot be read or written, when another release wrote it, or when the vote is lost: one line that says
+/// what to do.
+pub fn open<H: Host>(disk: &H::Disk, limits: Limits) -> io::Result<(Memory<H>, Option<Damage>)> {
+    remove_partial_files(disk)?;
+    let vote = vote::load(disk)?;
     let numbers: Vec<u64> = disk.list()?.iter().filter_map(|name| segment_number(name)).collect();
+    let mut replay = Replay::<H>::new(limits);
+    let mut reached = Reached::End;
+    let mut last = 0;
     for (place, &number) in numbers.iter().enumerate() {
         let is_last = place + 1 == numbers.len();
-        let bytes = read_whole(disk, &segment_name(number))?;
-        match read_segment(&mut core, number, &bytes, is_last) {
-            Reached::End => {}
-            Reached::Torn { offset } => cut_torn_tail(disk, &mut core, number, offset)?,
-            Reached::Damaged { offset, what } => {
-                set_aside(disk, &mut core, &numbers[place..], offset, &bytes, &what)?;
-                break;
-            }
+        let segment = Window::new(disk.open(&segment_name(number))?, STEP_BYTES)?;
+        reached = replay.read_segment(number, segment, is_last)?;
+        last = place;
+        if !matches!(reached, Reached::End) {
+            break;
         }
     }
-    core.committed = core.committed.min(core.last());
-    core.written_committed = core.committed;
-    Ok(core)
+    let damage = match reached {
+        Reached::End => renew_last(disk, &numbers, replay.read_bytes()).map(|()| None)?,
+        Reached::Torn => cut_torn_tail(disk, &numbers, replay.read_bytes()).map(|()| None)?,
+        Reached::Damaged(what) => {
+            let lost_from_index = replay.next_index();
+            let damage =
+                Damage { file: segment_name(numbers[last]), offset: replay.read_bytes(), lost_from_index };
+            set_aside(disk, &damage, &numbers[last..], &what)?;
+            Some(damage)
+        }
+    };
+    let mut memory = replay.finish(damage.is_some());
+    vote::check(vote, memory.last().map_or(0, |last| last.term))?;
+    memory.vote = vote;
+    for number in memory.take_unneeded() {
+        disk.remove(&segment_name(number))?;
+        disk.sync_dir()?;
+    }
+    Ok((memory, damage))
 }
 
-fn read_segment<H: Host>(core: &mut Core<H>, number: u64, bytes: &[u8], is_last: bool) -> Reached {
-    core.segments.push_back(Segment { number, size: 0, highest: None });
-    let mut offset = 0_usize;
-    loop {
-        let at = offset as u64;
-        match record::read(&bytes[offset..]) {
-            Found::End if offset > 0 => return Reached::End,
-            Found::End | Found::Torn if is_last => return Reached::Torn { offset: at },
-            Found::End | Found::Torn => {
-                return Reached::Damaged { offset: at, what: "the file ends too early".to_owned() };
-            }
-            Found::Damaged(what) => {
-                return Reached::Damaged { offset: at, what: format!("{what} is damaged") };
-            }
-            Found::Record(kind, payload, length) => {
-                let place =
-                    Place { segment: number, offset: at, length: u32::try_from(length).unwrap_or(u32::MAX) };
-                if let Err(what) = take(core, kind, payload, place) {
-                    return Reached::Damaged { offset: at, what };
-                }
-                offset += length;
-                if let Some(segment) = core.segments.back_mut() {
-                    segment.size = offset as u64;
-                }
-            }
-        }
-    }
-}
-
-/// Takes one record into the log in memory.
-fn take<H: Host>(core: &mut Core<H>, kind: Kind, payload: &[u8], place: Place) -> Result<(), String> {
-    let id = || codec::decode::<Option<LogIdRecord>>(payload).map_err(|error| error.to_string());
-    let is_first = place.offset == 0;
-    if is_first != (kind == Kind::Head) {
-        return Err("a segment does not start with its head".to_owned());
-    }
-    match kind {
-        Kind::Head => take_head(core, payload, place.segment)?,
-        Kind::Entry => {
-            let entry = record::entry::<H>(payload)?;
-            let id = LogIdRecord::of::<H>(&entry.log_id);
-            if let Some(last) = core.last().filter(|last| last.index + 1 != id.index) {
-                return Err(format!("entry {} stands after entry {}", id.index, last.index));
-            }
-            core.note(id, place);
-        }
-        Kind::Committed => core.committed = id()?,
-        Kind::Truncated => {
-            let last = id()?;
-            core.truncate_after(last);
-            // What a head tells of segments that are gone is undone as well.
-            core.purged =
-                core.purged.filter(|purged| purged.index <= last.map_or(0, |last| last.index)).or(last);
-        }
-        Kind::Purged => {
-            if let Some(upto) = id()? {
-                // Segments are removed only once this record is durable: those that it freed may still be here.
-                let segments = std::mem::take(&mut core.segments);
-                core.purge(upto);
-                core.segments = segments;
-            }
+fn remove_partial_files<D: Disk>(disk: &D) -> io::Result<()> {
+    for name in disk.list()? {
+        let Some(whole) = name.strip_suffix(PARTIAL) else { continue };
+        let segment = whole.strip_prefix(ASIDE).unwrap_or(whole);
+        let is_ours =
+            segment_number(segment).is_some() || whole == SUSPECT_FILE || vote::FILES.contains(&whole);
+        if is_ours {
+            disk.remove(&name)?;
         }
     }
     Ok(())
 }
 
-fn take_head<H: Host>(core: &mut Core<H>, payload: &[u8], number: u64) -> Result<(), String> {
-    let head: Head = codec::decode(payload).map_err(|error| error.to_string())?;
-    if head.segment != number {
-        return Err(format!("the file holds segment {}", head.segment));
+/// Writes the last segment anew. What a process that is gone left there may be in the cache of the operating system
+/// alone, and when a sync of it has failed, another sync would say nothing.
+fn renew_last<D: Disk>(disk: &D, numbers: &[u64], size: u64) -> io::Result<()> {
+    match numbers.last() {
+        Some(&number) => copy(disk, &segment_name(number), &segment_name(number), size),
+        None => Ok(()),
     }
-    if core.segments.len() == 1 {
-        // Everything before this segment was purged, which the head or a record further on says, or cut off, which a
-        // record further on says. A segment that is missing without that is noticed against the snapshot.
-        core.purged = head.last.max(head.purged);
-        core.committed = head.committed;
-        return Ok(());
-    }
-    let before = core.segments.len() - 2;
-    if core.segments[before].number + 1 != number || core.last() != head.last {
-        return Err("a segment before it is missing".to_owned());
-    }
-    Ok(())
 }
 
-fn cut_torn_tail<H: Host>(disk: &H::Disk, core: &mut Core<H>, number: u64, offset: u64) -> io::Result<()> {
-    let name = segment_name(number);
-    tracing::info!(file = %name, offset, "a record was being written when this member stopped; it is cut");
-    if offset == 0 {
-        core.segments.pop_back();
-        disk.remove(&name)?;
-        return disk.sync_dir();
+fn cut_torn_tail<D: Disk>(disk: &D, numbers: &[u64], size: u64) -> io::Result<()> {
+    let Some(&number) = numbers.last() else { return Ok(()) };
+    let file = segment_name(number);
+    tracing::info!(%file, offset = size, "a record was being written when this member stopped; it is cut");
+    if size > 0 {
+        return copy(disk, &file, &file, size);
     }
-    let mut file = disk.open(&name)?;
-    file.truncate(offset)?;
-    file.sync()
+    disk.remove(&file)?;
+    disk.sync_dir()
 }
 
 /// Keeps what comes before the damage, and sets the damaged segment and all after it aside.
-fn set_aside<H: Host>(
-    disk: &H::Disk,
-    core: &mut Core<H>,
-    numbers: &[u64],
-    offset: u64,
-    bytes: &[u8],
-    what: &str,
-) -> io::Result<()> {
-    let name = segment_name(numbers[0]);
-    let lost_from = core.last().map_or(0, |last| last.index + 1);
+fn set_aside<D: Disk>(disk: &D, damage: &Damage, numbers: &[u64], what: &str) -> io::Result<()> {
+    let Damage { file, offset, lost_from_index } = damage;
     tracing::error!(
-        file = %name, offset, what, lost_from,
-        "the log is damaged; entries from lost_from on are lost here, and the file is kept as damaged-{name}"
+        %file, offset, what, lost_from_index,
+        "the log is damaged: entries from lost_from_index on are lost here; the file and those after it are kept as {ASIDE}…"
     );
     // First of all, so that a crash half-way does not make this member forget that it has forgotten.
-    replace(disk, SUSPECT_FILE, &codec::encode(&lost_from))?;
-    for &number in numbers.iter().rev() {
-        let name = segment_name(number);
-        if number == numbers[0] && offset > 0 {
-            let kept = usize::try_from(offset).map_err(io::Error::other)?;
-            let copy = format!("damaged-{name}");
-            replace(disk, &copy, bytes)?;
-            replace(disk, &name, &bytes[..kept])?;
-        } else {
-            disk.rename(&name, &format!("damaged-{name}"))?;
-        }
+    mark_suspect(disk, *lost_from_index)?;
+    let taken = disk.list()?;
+    // A crash half-way leaves the damage to be found again: it goes last.
+    for name in numbers[1..].iter().rev().map(|&number| segment_name(number)) {
+        disk.rename(&name, &free_name(&taken, &name))?;
+        disk.sync_dir()?;
     }
-    if offset == 0 {
-        core.segments.pop_back();
+    let aside = free_name(&taken, file);
+    if *offset == 0 {
+        disk.rename(file, &aside)?;
+        return disk.sync_dir();
     }
+    let size = disk.open(file)?.size()?;
+    copy(disk, file, &aside, size)?;
+    copy(disk, file, file, *offset)
+}
+
+fn mark_suspect<D: Disk>(disk: &D, lost_from_index: u64) -> io::Result<()> {
+    let is_marked = disk.list()?.iter().any(|name| name == SUSPECT_FILE);
+    let earlier = if is_marked { codec::decode(&read_whole(disk, SUSPECT_FILE)?).ok() } else { None };
+    let lost_from_index = earlier.map_or(lost_from_index, |earlier: u64| earlier.min(lost_from_index));
+    replace(disk, SUSPECT_FILE, &codec::encode(&lost_from_index))
+}
+
+/// A name for `name` set aside that nothing has.
+fn free_name(taken: &[String], name: &str) -> String {
+    let first = format!("{ASIDE}{name}");
+    let others = (2_u64..).map(|count| format!("{first}-{count}"));
+    let mut names = std::iter::once(first.clone()).chain(others);
+    names.find(|name| !taken.contains(name)).unwrap_or(first)
+}
+
+/// Copies the first `size` bytes of a file to another name, or over itself, so that a crash leaves what was there or
+/// the copy.
+fn copy<D: Disk>(disk: &D, from: &str, to: &str, size: u64) -> io::Result<()> {
+    let mut source = Window::new(disk.open(from)?, STEP_BYTES)?;
+    let partial = format!("{to}{PARTIAL}");
+    let mut target = disk.create(&partial)?;
+    let mut offset = 0;
+    while offset < size {
+        let step = usize::try_from((size - offset).min(STEP_BYTES as u64)).map_err(io::Error::other)?;
+        target.append(source.fetch(offset, step)?)?;
+        offset += step as u64;
+    }
+    target.sync()?;
+    drop(target);
+    disk.rename(&partial, to)?;
     disk.sync_dir()
 }

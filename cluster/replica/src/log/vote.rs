@@ -3,13 +3,12 @@
 
 use std::io;
 
-use holdfast_model::codec;
-
+use super::record::{self, Flaw, Kind};
 use crate::disk::{Disk, read_whole, replace};
 use crate::types::VoteRecord;
 
 /// Written in this order; a vote is given only when both are durable.
-const FILES: [&str; 2] = ["vote-a", "vote-b"];
+pub const FILES: [&str; 2] = ["vote-a", "vote-b"];
 
 /// Makes a vote durable.
 ///
@@ -20,47 +19,64 @@ pub fn save<D: Disk>(disk: &D, vote: VoteRecord) -> io::Result<()> {
     FILES.iter().try_for_each(|name| replace(disk, name, &bytes))
 }
 
-/// The vote that was saved last; none before the first. One damaged copy is made good from the other.
+/// The vote that was saved last; none before the first. Both copies are the same afterwards: a damaged one is made
+/// good from the other, and so is one that a crash left behind.
 ///
 /// # Errors
-/// When no copy is whole, in one line that says what to do.
+/// When no copy is whole, in one line that says what to do; or what the file system says.
 pub fn load<D: Disk>(disk: &D) -> io::Result<Option<VoteRecord>> {
     let names = disk.list()?;
-    let mut votes = Vec::new();
-    let mut damaged = Vec::new();
-    for name in FILES.iter().filter(|name| names.iter().any(|other| other == *name)) {
+    let (mut votes, mut damaged) = (Vec::new(), Vec::new());
+    for name in FILES.into_iter().filter(|name| names.iter().any(|other| other == name)) {
         match decode(&read_whole(disk, name)?) {
-            Some(vote) => votes.push(vote),
-            None => damaged.push(*name),
+            Ok(vote) => votes.push((name, vote)),
+            Err(Flaw::Damaged(_)) => damaged.push(name),
+            Err(flaw) => return Err(invalid(format!("{name} holds {flaw}"))),
         }
     }
-    let newest = votes.into_iter().max_by_key(|vote| (vote.term, vote.committed));
-    match newest {
-        None if damaged.is_empty() => Ok(None),
-        None => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!(
-                "the vote is damaged ({}): this member does not know whom it voted for and must not take part; start it \
-                 with an empty directory, a new id and --join",
-                damaged.join(" and ")
-            ),
-        )),
-        Some(vote) => {
-            for name in damaged {
-                tracing::warn!(file = name, "a copy of the vote is damaged; it is made good from the other");
-                replace(disk, name, &encode(vote))?;
-            }
-            Ok(Some(vote))
+    let Some(newest) = votes.iter().map(|(_, vote)| *vote).max_by_key(|vote| (vote.term, vote.committed))
+    else {
+        return if damaged.is_empty() { Ok(None) } else { Err(lost("damaged", &damaged)) };
+    };
+    for name in FILES.into_iter().filter(|name| !votes.contains(&(name, newest))) {
+        if damaged.contains(&name) {
+            tracing::warn!(file = name, "a copy of the vote is damaged; it is made good from the other");
         }
+        replace(disk, name, &encode(newest))?;
     }
+    Ok(Some(newest))
+}
+
+/// Checks that a log whose last entry is of `last_term` has a vote: no entry is taken from a leader before the vote for
+/// it is durable, and only what founds a cluster is of term 0.
+///
+/// # Errors
+/// When there must have been a vote, in one line that says what to do.
+pub fn check(vote: Option<VoteRecord>, last_term: u64) -> io::Result<()> {
+    if vote.is_some() || last_term == 0 { Ok(()) } else { Err(lost("missing", &FILES)) }
+}
+
+fn lost(how: &str, files: &[&str]) -> io::Error {
+    invalid(format!(
+        "the vote is {how} ({}): this member does not know whom it voted for and must not take part; start it with an \
+         empty directory, a new id and --join",
+        files.join(" and ")
+    ))
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 fn encode(vote: VoteRecord) -> Vec<u8> {
-    let body = codec::encode(&vote);
-    [&crc32fast::hash(&body).to_le_bytes()[..], &body].concat()
+    let mut bytes = Vec::new();
+    record::write_value(Kind::Vote, &vote, &mut bytes);
+    bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<VoteRecord> {
-    let (crc, body) = bytes.split_at_checked(4)?;
-    (crc == crc32fast::hash(body).to_le_bytes()).then(|| codec::decode(body).ok()).flatten()
+fn decode(bytes: &[u8]) -> Result<VoteRecord, Flaw> {
+    match record::read(bytes)? {
+        (Kind::Vote, payload) => record::value(payload),
+        _ => Err(Flaw::Damaged("a vote")),
+    }
 }

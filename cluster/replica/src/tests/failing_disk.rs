@@ -13,7 +13,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::file_disk::{FileDisk, FileLane, OpenFile};
 use crate::log::Log;
 use crate::tcp::TcpNetwork;
-use crate::types::{Host, Types};
+use crate::types::{Host, Types, VoteRecord};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Failing;
@@ -116,9 +116,6 @@ impl DiskFile for FailingFile {
     fn size(&self) -> io::Result<u64> {
         self.file.size()
     }
-    fn truncate(&mut self, size: u64) -> io::Result<()> {
-        self.file.truncate(size)
-    }
 }
 
 async fn append(log: &mut Log<Failing>, entries: Vec<E>) -> io::Result<()> {
@@ -155,6 +152,7 @@ async fn a_full_disk_is_told_and_what_was_acknowledged_is_there_afterwards() {
     let dir = TempDir::new().unwrap();
     let disk = FailingDisk::new(&dir);
     let mut log = Log::<Failing>::open(disk.clone()).unwrap();
+    log.save_vote(&VoteRecord { term: 1, node: 2, committed: true }.vote::<Failing>()).await.unwrap();
     append(&mut log, vec![entry(1, 0)]).await.unwrap();
     disk.plan.appends_left.store(0, Ordering::Relaxed);
     let error = append(&mut log, vec![entry(1, 1)]).await.unwrap_err().to_string();
