@@ -277,7 +277,7 @@ bodies! {
         rows: u64,
         /// Holds that were checked.
         holds: u64,
-        /// Movements that were replayed; 0 when the ledger does not reach back to its start.
+        /// Movements that were replayed: all that the ledger keeps.
         movements: u64,
         /// The state's digest.
         digest: Digest,

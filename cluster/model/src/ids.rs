@@ -53,6 +53,9 @@ const MAX_ID_BYTES: usize = 64;
 /// The longest free text, in bytes: every movement carries its reason for ever.
 const MAX_TEXT_BYTES: usize = 256;
 
+/// What names a store or an item stands in a path, where these name another path (RFC 3986, section 5.2.4).
+const DOT_SEGMENTS: [&str; 2] = [".", ".."];
+
 const ID_CHARACTERS: &str = "ASCII letters, digits and any of - _ . : ~ @ + = ,";
 
 fn is_id_character(c: char) -> bool {
@@ -73,8 +76,7 @@ fn check(
     if text.is_empty() || text.len() > max_bytes {
         return Err(IdError::Length { what, max_bytes, got_bytes: text.len() });
     }
-    // A path of nothing but these names another path.
-    if matches!(text, "." | "..") {
+    if allowed == ID_CHARACTERS && DOT_SEGMENTS.contains(&text) {
         return Err(IdError::Character { what, allowed: "more than dots alone", found: '.' });
     }
     match text.chars().find(|&c| !accepts(c)) {
@@ -325,6 +327,13 @@ mod tests {
         let bytes = codec::encode(&hold);
         assert_eq!(bytes.len(), 17);
         assert_eq!(codec::decode::<HoldId>(&bytes).unwrap(), hold);
+    }
+
+    #[test]
+    fn dots_alone_are_text_but_no_id() {
+        assert!(StoreId::new("..").is_err() && ItemId::new(".").is_err());
+        assert_eq!(Reason::new(".").unwrap().as_str(), ".");
+        assert_eq!(ItemId::new("...").unwrap().as_str(), "...");
     }
 
     #[test]

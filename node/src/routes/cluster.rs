@@ -8,10 +8,10 @@ use holdfast_api::{
     AddMember, Audit, Digest, ErrorCode, MemberState, Problem, Status, TransferLeadership, Violation,
 };
 use holdfast_model::{self as model, Replay, Seq};
-use holdfast_replica::{self as replica, Member, Role};
+use holdfast_replica::{self as replica, LedgerError, Member, Role};
 
 use crate::App;
-use crate::mutate::{MAX_BODY_BYTES, Whole, administer};
+use crate::mutate::{MAX_BODY_BYTES, Whole, administer, blocking};
 use crate::reply::{json, malformed, of_admin_error, of_ledger_error, problem};
 
 /// How many movements are replayed before others get a turn.
@@ -159,21 +159,18 @@ async fn snapshot(State(app): State<App>) -> Response {
 /// Checks the invariants on this node's state, and the state against this node's ledger.
 async fn audit(State(app): State<App>) -> Response {
     let frozen = app.replica().read(model::Inventory::freeze);
-    let replayed =
-        if frozen.ledger_start() == Seq(1) { replay(&app, frozen.last_seq()).await } else { Ok(None) };
-    let replayed = match replayed {
+    let replayed = match replay(&app, frozen.ledger_start(), frozen.last_seq()).await {
         Ok(replayed) => replayed,
         Err(refused) => return problem(&refused),
     };
     let checked = tokio::task::spawn_blocking(move || {
         let found = match replayed {
-            Some(Ok(replay)) => frozen.audit_with(&replay),
-            Some(Err(violation)) => {
+            Ok(replay) => frozen.audit_with(&replay),
+            Err(violation) => {
                 let mut found = frozen.audit();
                 found.violations.push(violation);
                 found
             }
-            None => frozen.audit(),
         };
         (found, frozen.digest(), frozen.last_seq())
     });
@@ -198,26 +195,28 @@ fn audit_body(found: &model::Audit, digest: &model::Digest, seq: Seq) -> Audit {
     }
 }
 
-/// The ledger replayed up to `last`, or the first movement that does not follow.
-async fn replay(app: &App, last: Seq) -> Result<Option<Result<Replay, model::Violation>>, Problem> {
-    let mut replay = Replay::default();
+/// The ledger from its start replayed up to `last`, or the first movement that does not follow. Reads and replays beside
+/// the threads that serve, a step at a time.
+async fn replay(app: &App, start: Seq, last: Seq) -> Result<Result<Replay, model::Violation>, Problem> {
+    let mut replay = Replay::starting_at(start);
     while replay.last_seq() < last {
-        let after = replay.last_seq();
-        let block = app.replica().movements(after, REPLAY_STEP).map_err(|error| of_ledger_error(&error))?;
-        let block: Vec<_> = block.into_iter().take_while(|movement| movement.seq <= last).collect();
-        if block.is_empty() {
-            break;
-        }
-        let step = tokio::task::spawn_blocking(move || {
-            let result = block.iter().try_for_each(|movement| replay.apply(movement));
-            (replay, result)
+        let replica = app.replica().clone();
+        let step = blocking(move || {
+            let block = replica.movements(replay.last_seq(), REPLAY_STEP)?;
+            let is_empty = block.is_empty();
+            let mut upto = block.iter().take_while(|movement| movement.seq <= last);
+            let result = upto.try_for_each(|movement| replay.apply(movement));
+            Ok::<_, LedgerError>((replay, result, is_empty))
         });
-        let (next, result) =
-            step.await.map_err(|error| malformed(format!("the audit ended early: {error}")))?;
+        let (next, result, is_empty) = step.await?.map_err(|error| of_ledger_error(&error))?;
         if let Err(violation) = result {
-            return Ok(Some(Err(violation)));
+            return Ok(Err(violation));
         }
         replay = next;
+        // The audit tells how far it came.
+        if is_empty {
+            break;
+        }
     }
-    Ok(Some(Ok(replay)))
+    Ok(Ok(replay))
 }

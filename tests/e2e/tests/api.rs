@@ -182,6 +182,12 @@ async fn the_ledger_tells_everything_in_order() {
     http.post("/ledger/trim", json!({"before": 3})).await.expect(200);
     http.get("/movements?after=1").await.expect_problem(410, "cursor_compacted");
     http.get("/inventory/S1/items/A?atSeq=1").await.expect_problem(410, "cursor_compacted");
+    let audit = http.get("/audit").await.expect(200);
+    assert_eq!(
+        (&audit.body["movements"], &audit.body["violations"]),
+        (&json!(5), &json!([])),
+        "3 to 7 are kept"
+    );
 }
 
 #[tokio::test]
