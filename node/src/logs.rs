@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use holdfast_replica::LIBRARY_LOG_DIRECTIVES;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,10 +18,10 @@ const KEPT_DAYS: usize = 14;
 /// # Errors
 /// When the level or the directory is wrong, in words.
 pub fn init(config: &Config) -> Result<WorkerGuard, String> {
-    let filter =
-        EnvFilter::try_new(format!("{},openraft=error,sled=warn", config.log_level)).map_err(|error| {
-            format!("log_level must be a level or directives, got {:?}: {error}", config.log_level)
-        })?;
+    let directives = format!("{},{LIBRARY_LOG_DIRECTIVES}", config.log_level);
+    let filter = EnvFilter::try_new(directives).map_err(|error| {
+        format!("log_level must be a level or directives, got {:?}: {error}", config.log_level)
+    })?;
     // Made here, since the library complains on standard error about a directory that is yet to be made.
     std::fs::create_dir_all(&config.log_dir)
         .map_err(|error| format!("log_dir {} cannot be made: {error}", config.log_dir.display()))?;

@@ -98,7 +98,7 @@ pub enum LedgerError {
         /// The last one that is missing.
         upto: Seq,
     },
-    /// It could not be read.
-    #[error("the ledger cannot be read: {0}")]
+    /// It could not be read or written.
+    #[error("the ledger cannot be read or written: {0}")]
     Damaged(String),
 }

@@ -1,4 +1,4 @@
-//! Every movement, in order: blocks of one entry's movements in a sled database, found by their first sequence.
+//! Every movement, in order: small blocks of one entry's movements in a sled database, found by their first sequence.
 //!
 //! It holds nothing that cannot be had again: what was applied after the last flush is replayed from the log, and a
 //! database that will not open is set aside and fetched from the other members. Blocks are the same bytes under the same
@@ -11,13 +11,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_model::{Movement, Seq, codec};
+use holdfast_model::{Actor, Movement, Reason, Reference, Seq, codec};
 use parking_lot::Mutex;
 
 use crate::LedgerError;
 
 /// Memory that sled may keep blocks in, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
+
+/// A block is cut before it passes about this size, in bytes. sled keeps pages above 128 KiB in files of their own, which
+/// it never syncs: a block must be far too small for that.
+const BLOCK_BYTES: usize = 7 << 10;
+
+/// What a movement takes beside its texts, in bytes, at most.
+const MOVEMENT_BYTES: usize = 160;
 
 /// In the tree of notes: the movements that are missing, as (after, up to).
 const GAP: &str = "gap";
@@ -36,25 +43,53 @@ fn damaged(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Damaged(error.to_string())
 }
 
+/// Why a database did not open.
+enum Unopened {
+    /// It is damaged, and can be rebuilt.
+    Broken(String),
+    /// It may be whole: the disk is full, or its files may not be read.
+    Blocked(String),
+}
+
+impl Unopened {
+    fn of(error: sled::Error) -> Self {
+        use io::ErrorKind::{
+            InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, UnexpectedEof,
+        };
+        let text = format!("sled: {error}");
+        match error {
+            sled::Error::Io(error) => match error.kind() {
+                InvalidData | InvalidInput | IsADirectory | NotADirectory | NotFound | UnexpectedEof => {
+                    Self::Broken(text)
+                }
+                _ => Self::Blocked(text),
+            },
+            _ => Self::Broken(text),
+        }
+    }
+}
+
 impl Ledger {
-    /// Opens the database in `dir`. One that will not open is set aside, and a new one made; then where it was put is
-    /// returned too.
+    /// Opens the database in `dir`. A damaged one is set aside, and a new one made; then where it was put is returned too.
     ///
     /// # Errors
-    /// When a new one cannot be made either.
+    /// When it cannot be opened for another reason, such as a full disk, or a new one cannot be made either.
     pub fn open(dir: &Path) -> Result<(Self, Option<String>), LedgerError> {
         match Self::try_open(dir) {
             Ok(ledger) => Ok((ledger, None)),
-            Err(error) => {
+            Err(Unopened::Blocked(error)) => Err(damaged(error)),
+            Err(Unopened::Broken(error)) => {
                 let aside = free_name(dir);
                 std::fs::rename(dir, &aside).map_err(|second| damaged(format!("{error}; {second}")))?;
-                let ledger = Self::try_open(dir)?;
-                Ok((ledger, Some(format!("{} ({error})", aside.display()))))
+                match Self::try_open(dir) {
+                    Ok(ledger) => Ok((ledger, Some(format!("{} ({error})", aside.display())))),
+                    Err(Unopened::Blocked(error) | Unopened::Broken(error)) => Err(damaged(error)),
+                }
             }
         }
     }
 
-    fn try_open(dir: &Path) -> Result<Self, LedgerError> {
+    fn try_open(dir: &Path) -> Result<Self, Unopened> {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // sled panics on some damage where it should return an error.
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
@@ -65,24 +100,29 @@ impl Ledger {
             trees.0.last()?;
             Ok::<_, sled::Error>((db, trees.0, trees.1))
         }));
-        let (db, blocks, notes) = opened
-            .map_err(|_| damaged("sled panicked"))?
-            .map_err(|error| damaged(format!("sled: {error}")))?;
-        let gap = match notes.get(GAP).map_err(damaged)? {
-            Some(bytes) => codec::decode(&bytes).map_err(damaged)?,
+        let (db, blocks, notes) =
+            opened.map_err(|_| Unopened::Broken("sled panicked".to_owned()))?.map_err(Unopened::of)?;
+        let broken = |error: codec::CodecError| Unopened::Broken(format!("its notes: {error}"));
+        let gap = match notes.get(GAP).map_err(Unopened::of)? {
+            Some(bytes) => codec::decode(&bytes).map_err(broken)?,
             None => None,
         };
         Ok(Self { dir: Arc::new(dir.to_owned()), db, blocks, notes, gap: Arc::new(Mutex::new(gap)) })
     }
 
-    /// Writes the movements of one entry, without making them durable.
+    /// Writes the movements of one entry, without making them durable. An entry is cut into blocks by what is in it alone,
+    /// so that a replay writes the same bytes under the same keys.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn append(&self, movements: &[Movement]) -> Result<(), LedgerError> {
-        let Some(first) = movements.first() else { return Ok(()) };
-        let bytes = codec::encode(&movements);
-        self.blocks.insert(key(first.seq), bytes).map(drop).map_err(damaged)
+        let mut rest = movements;
+        while let Some(first) = rest.first() {
+            let (block, after) = rest.split_at(block_len(rest));
+            self.blocks.insert(key(first.seq), codec::encode(&block)).map_err(damaged)?;
+            rest = after;
+        }
+        Ok(())
     }
 
     /// Makes everything durable. sled's own flush does not survive a loss of power, so its file is synced too. Blocks.
@@ -336,6 +376,27 @@ impl<'a> Walk<'a> {
         let place = self.block.first().map_or(0, |first| seq.0 - first.seq.0);
         Ok(usize::try_from(place).ok().and_then(|place| self.block.get(place)))
     }
+}
+
+/// How many of `movements` make the next block: as many as fit, and at least one.
+fn block_len(movements: &[Movement]) -> usize {
+    let mut size = 0;
+    let fits = movements.iter().take_while(|movement| {
+        size += MOVEMENT_BYTES + text_bytes(movement);
+        size <= BLOCK_BYTES
+    });
+    fits.count().max(1)
+}
+
+fn text_bytes(movement: &Movement) -> usize {
+    let texts = [
+        Some(movement.store.as_str()),
+        Some(movement.item.as_str()),
+        movement.actor.as_ref().map(Actor::as_str),
+        movement.reason.as_ref().map(Reason::as_str),
+        movement.reference.as_ref().map(Reference::as_str),
+    ];
+    texts.into_iter().flatten().map(str::len).sum()
 }
 
 fn key(seq: Seq) -> [u8; 8] {

@@ -120,12 +120,14 @@ impl<H: Host> RaftStateMachine<Types<H>> for Machine<H> {
     ) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
         let name = snapshot.name.clone();
-        let (head, inventory) = self.disk.run(move || snapshots.load(&name)).await?;
+        let ledger = self.state.ledger.clone();
+        let load = move || {
+            let (head, inventory) = snapshots.load(&name)?;
+            ledger.note_snapshot(inventory.last_seq(), inventory.ledger_start()).map_err(io::Error::other)?;
+            Ok::<_, io::Error>((head, inventory))
+        };
+        let (head, inventory) = self.disk.run(load).await?;
         self.snapshots.note(snapshot);
-        self.state
-            .ledger
-            .note_snapshot(inventory.last_seq(), inventory.ledger_start())
-            .map_err(io::Error::other)?;
         self.clock.observe(inventory.now());
         self.state.replace(At { inventory, last: head.last, membership: head.membership });
         Ok(())

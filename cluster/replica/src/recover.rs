@@ -34,7 +34,10 @@ pub fn alone<H: Host>(
         Some((head, inventory)) => (inventory, head.last),
         None => (Inventory::new(), None),
     };
-    let (ledger, _) = Ledger::open(ledger_dir).map_err(|error| StartError(error.to_string()))?;
+    let (ledger, aside) = Ledger::open(ledger_dir).map_err(|error| StartError(error.to_string()))?;
+    ledger
+        .note_snapshot(inventory.last_seq(), inventory.ledger_start())
+        .map_err(|error| StartError(error.to_string()))?;
     let log = Log::<H>::open(disk.clone()).map_err(fail)?;
     let replayed = replay(&log, &ledger, &mut inventory, &mut last)?;
     let Some(last) = last else {
@@ -55,9 +58,17 @@ pub fn alone<H: Host>(
     identity.refound(ClusterId(new_id)).map_err(fail)?;
     // What it may have lost is lost for good now, and nobody is left to catch up with.
     log.clear_suspect().map_err(fail)?;
+    let lost = match (&aside, ledger.gap()) {
+        (None, None) => String::new(),
+        (aside, gap) => {
+            let (after, upto) = gap.unwrap_or_default();
+            let aside = aside.as_deref().unwrap_or("not whole");
+            format!("; the ledger was {aside}: movements after {after} and up to {upto} are lost")
+        }
+    };
     Ok(format!(
         "member {} is now the only member of cluster {} (it was in {old}): {replayed} log entries were taken as \
-         committed, up to entry {} and movement {}; start it, and add members with --join",
+         committed, up to entry {} and movement {}; start it, and add members with --join{lost}",
         me.id,
         ClusterId(new_id),
         last.index,

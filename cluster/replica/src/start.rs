@@ -262,7 +262,8 @@ async fn rebuild_ledger<H: Host>(replica: Replica<H>) {
         H::Runtime::sleep(HOUSEKEEPING).await;
         while let Some((after, upto)) = inner.state.ledger.gap() {
             let Some(blocks) = inner.peers.ledger_blocks(after, upto).await else { break };
-            if let Err(error) = inner.state.ledger.fill(&blocks) {
+            let ledger = inner.state.ledger.clone();
+            if let Err(error) = inner.files.disk.run(move || ledger.fill(&blocks)).await {
                 tracing::warn!(%error, "ledger blocks from another member do not fit");
                 break;
             }

@@ -27,6 +27,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condit
             if let Some(value) = condition().await {
                 return value;
             }
+            // Between two looks at the condition; no test counts on how long it is.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -1,7 +1,5 @@
 //! Nodes are killed, restarted, wiped and replaced; nothing acknowledged is lost, and nothing happens twice.
 
-use std::time::Duration;
-
 use holdfast_e2e::{Cluster, eventually};
 use serde_json::{Value, json};
 
@@ -162,10 +160,19 @@ async fn two_wiped_nodes_do_not_found_a_second_cluster() {
         cluster.start_node(index);
     }
     // Alone they wait: the third may be alive.
-    let http = cluster.http(0);
-    eventually("the first node answers", || async { (http.get("/livez").await.status == 200).then_some(()) })
+    for index in 0..2 {
+        let node = &cluster.nodes[index];
+        eventually("a wiped node has heard of the other and misses the third alone", || async {
+            let output = node.output();
+            let waits = |line: &str| {
+                line.contains("waiting for the peers") && line.contains("member 3 does not answer")
+            };
+            let other_answers = |line: &str| !line.contains("member 1") && !line.contains("member 2");
+            output.lines().any(|line| waits(line) && other_answers(line)).then_some(())
+        })
         .await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let http = cluster.http(0);
     assert_eq!(http.get("/readyz").await.status, 503);
     // Once it is back they learn that their directories are not the ones that it knows, and stop.
     cluster.start_node(2);

@@ -120,6 +120,21 @@ fn the_ledger_gives_ranges_and_survives_a_reopening_and_a_replay() {
 }
 
 #[test]
+fn a_large_entry_leaves_nothing_where_a_flush_does_not_reach() {
+    let dir = TempDir::new().unwrap();
+    let (ledger, _) = Ledger::open(&dir.path().join("ledger")).unwrap();
+    let movements: Vec<_> = inventory(10_000).1.into_iter().flatten().collect();
+    ledger.append(&movements).unwrap();
+    ledger.flush().unwrap();
+    // sled keeps large pages in files of their own, and syncs none of them.
+    let apart = std::fs::read_dir(dir.path().join("ledger").join("blobs")).map_or(0, Iterator::count);
+    assert_eq!(apart, 0);
+    assert_eq!(ledger.movements(Seq(0), 20_000).unwrap(), movements);
+    assert_eq!(ledger.history(Seq(9_999), 3).unwrap().len(), 1);
+    assert_eq!(ledger.last_seq().unwrap(), Seq(10_000));
+}
+
+#[test]
 fn what_is_missing_in_the_ledger_is_told_and_filled() {
     let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let whole = filled(&other, 30);
@@ -156,6 +171,16 @@ fn a_ledger_that_will_not_open_is_set_aside() {
     assert_eq!(ledger.last_seq().unwrap(), Seq(0));
     ledger.note_snapshot(Seq(10), Seq(1)).unwrap();
     assert_eq!(ledger.gap(), Some((Seq(0), Seq(10))));
+}
+
+#[test]
+fn a_ledger_that_is_in_use_is_not_set_aside() {
+    let dir = TempDir::new().unwrap();
+    let held = filled(&dir, 10);
+    let path = dir.path().join("ledger");
+    assert!(matches!(Ledger::open(&path), Err(LedgerError::Damaged(text)) if text.contains("lock")));
+    assert_eq!(held.last_seq().unwrap(), Seq(10));
+    assert!(path.exists() && !dir.path().join("ledger.damaged-1").exists());
 }
 
 #[test]
