@@ -1,23 +1,32 @@
 //! `holdfast bench`: throughput and latency of one kind of work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use comfy_table::Table;
 use hdrhistogram::Histogram;
-use holdfast_sdk::Client;
-use holdfast_sdk::api::{Reserve, WireRequest};
+use holdfast_sdk::api::{Problem, Reserve, WireRequest};
 use holdfast_sdk::model::{Command, HoldId, ItemId, Line, Quantity, Refusal, StoreId};
-use serde_json::json;
+use holdfast_sdk::{Client, Error};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::Done;
+use crate::failure::Failure;
 use crate::import::{BATCH, create};
-use crate::output::{Output, histogram, numbers, table};
-use crate::{Done, Failure};
+use crate::output::Output;
+use crate::tables::{histogram, latency, millis, one_row, record};
 
 /// Opening stock of each row: more than any run takes.
 const PLENTY: u64 = 1 << 50;
+/// How long a hold of the bench lasts, in seconds: longer than a run, so that no expiry is measured.
+const TTL_SECONDS: u64 = 3600;
+/// The store whose rows the bench makes and uses; they stay.
+const STORE: &str = "BENCH";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,82 +45,193 @@ pub struct Bench {
     /// What to measure
     #[arg(value_enum, default_value = "reserve")]
     work: Work,
-    /// Requests under way at the same time
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
+    /// Requests under way at the same time, at most
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
     /// How long to measure
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// Rows that the work spreads over; 1 is one hot row
-    #[arg(long, default_value_t = 10_000)]
+    /// Rows that the work spreads over evenly
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rows: u64,
+    /// All work on one row
+    #[arg(long, conflicts_with = "rows")]
+    hot: bool,
     /// Commands in a batch
-    #[arg(long, default_value_t = 1000)]
-    size: usize,
-    /// Requests a second, at fixed times; latency counts from the time at which a request should have started. As many
-    /// as the connections bear when absent.
-    #[arg(long)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    size: u32,
+    /// Open loop: so many requests a second, at fixed times, and latency counted from the time at which a request should
+    /// have started. Without it, a closed loop: each connection sends its next request when the last one is answered
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "must be above 0".to_owned())
+}
+
+/// A run, as its connections share it.
 struct Run {
     client: Client,
     bench: Bench,
+    rows: u64,
     store: StoreId,
     started: Instant,
     next: AtomicU64,
 }
 
+/// What a connection has seen.
+struct Seen {
+    micros: Histogram<u64>,
+    failed: BTreeMap<String, u64>,
+}
+
 impl Bench {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
-        if self.connections == 0
-            || self.rows == 0
-            || self.size == 0
-            || self.rate.is_some_and(|rate| rate <= 0.0)
-        {
-            return Err(Failure::Usage("connections, rows, size and rate must be above 0".to_owned()));
-        }
-        let store = StoreId::new("BENCH").map_err(|error| Failure::Usage(error.to_string()))?;
-        make_rows(client, &store, self.rows).await?;
+        let store = StoreId::new(STORE).expect("letters");
+        let rows = if self.hot { 1 } else { self.rows };
+        make_rows(client, &store, rows).await?;
         let (seconds, connections) = (self.seconds, self.connections);
         let bar = out.progress(seconds, "seconds");
-        let next = AtomicU64::new(0);
-        let run = Arc::new(Run { client: client.clone(), bench: self, store, started: Instant::now(), next });
-        let mut tasks = tokio::task::JoinSet::new();
+        let (started, next) = (Instant::now(), AtomicU64::new(0));
+        let run = Arc::new(Run { client: client.clone(), bench: self, rows, store, started, next });
+        let mut tasks = JoinSet::new();
         for _ in 0..connections {
-            tasks.spawn(work(run.clone()));
+            tasks.spawn(run.clone().connection());
         }
-        let ticks = tokio::spawn({
-            let bar = bar.clone();
-            async move {
-                for _ in 0..seconds {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    bar.inc(1);
-                }
+        let mut seen = Seen { micros: histogram(), failed: BTreeMap::new() };
+        let mut each_second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                done = tasks.join_next() => match done {
+                    Some(done) => seen.add(done.map_err(|error| Failure::Check(format!("a task ended early: {error}")))?),
+                    None => break,
+                },
+                _ = each_second.tick() => bar.set_position(started.elapsed().as_secs().min(seconds)),
             }
-        });
-        let mut micros = histogram();
-        while let Some(done) = tasks.join_next().await {
-            let seen = done.map_err(|error| Failure::Check(format!("a task ended early: {error}")))??;
-            micros.add(seen).expect("histograms of one kind add up");
         }
-        let elapsed = run.started.elapsed().as_secs_f64();
-        ticks.abort();
+        let elapsed = started.elapsed();
         bar.finish_and_clear();
-        report(out, &run.bench, &micros, elapsed);
-        Ok(())
+        out.print(&run.value(&seen, elapsed), |_| run.table(&seen, elapsed))?;
+        seen.check()
+    }
+}
+
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.micros.add(other.micros).expect("histograms of one kind add up");
+        for (why, count) in other.failed {
+            *self.failed.entry(why).or_default() += count;
+        }
+    }
+
+    fn check(&self) -> Done {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<String> =
+            self.failed.iter().map(|(why, count)| format!("\n  {count} times: {why}")).collect();
+        Err(Failure::Check(format!("requests failed:{}", told.concat())))
+    }
+}
+
+impl Run {
+    /// Sends requests until the time is over.
+    async fn connection(self: Arc<Self>) -> Seen {
+        let mut seen = Seen { micros: histogram(), failed: BTreeMap::new() };
+        let end = self.started + Duration::from_secs(self.bench.seconds);
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let due = match self.bench.rate {
+                None => Instant::now(),
+                Some(rate) => self.started + Duration::from_secs_f64(number as f64 / rate),
+            };
+            if due >= end || Instant::now() >= end {
+                return seen;
+            }
+            tokio::time::sleep_until(due.into()).await;
+            match self.request().await {
+                Ok(()) => record(&mut seen.micros, due.elapsed()),
+                Err(why) => *seen.failed.entry(why).or_default() += 1,
+            }
+        }
+    }
+
+    /// One request, or why it failed, in words that are the same for like failures.
+    async fn request(&self) -> Result<(), String> {
+        let row = item(fastrand::u64(0..self.rows));
+        match self.bench.work {
+            Work::Read => self.client.row(&self.store, &row).await.map(drop).map_err(why),
+            Work::Reserve => {
+                self.client.reserve(&self.store, &row, reservation()).await.map(drop).map_err(why)
+            }
+            Work::Batch => {
+                let command = |_| reserve_command(&self.store, item(fastrand::u64(0..self.rows)));
+                let replies =
+                    self.client.batch((0..self.bench.size).map(command).collect()).await.map_err(why)?;
+                let refusal = replies.iter().find_map(|reply| reply.result.as_ref().err());
+                refusal.map_or(Ok(()), |refusal| Err(Problem::from(refusal).code.as_str().to_owned()))
+            }
+        }
+    }
+
+    fn commands_each(&self) -> f64 {
+        if self.bench.work == Work::Batch { f64::from(self.bench.size) } else { 1.0 }
+    }
+
+    fn value(&self, seen: &Seen, elapsed: Duration) -> Value {
+        let rate = seen.micros.len() as f64 / elapsed.as_secs_f64();
+        json!({
+            "work": format!("{:?}", self.bench.work).to_lowercase(), "connections": self.bench.connections,
+            "rows": self.rows, "targetPerSecond": self.bench.rate, "requests": seen.micros.len(),
+            "seconds": elapsed.as_secs_f64(), "requestsPerSecond": rate,
+            "commandsPerSecond": rate * self.commands_each(), "latencyMs": latency(&seen.micros), "failed": seen.failed,
+        })
+    }
+
+    fn table(&self, seen: &Seen, elapsed: Duration) -> Table {
+        let rate = seen.micros.len() as f64 / elapsed.as_secs_f64();
+        let mut cells = vec![
+            seen.micros.len().to_string(),
+            seen.failed.values().sum::<u64>().to_string(),
+            format!("{rate:.0}"),
+            format!("{:.0}", rate * self.commands_each()),
+        ];
+        cells
+            .extend([0.5, 0.99, 0.999, 1.0].map(|quantile| format!("{:.2}", millis(&seen.micros, quantile))));
+        let header =
+            ["requests", "failed", "requests/s", "commands/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
+        one_row(&header, cells)
+    }
+}
+
+fn why(error: Error) -> String {
+    match error {
+        Error::Refused(problem) => problem.code.as_str().to_owned(),
+        Error::Unavailable { problem: Some(problem), .. } => {
+            format!("unavailable: {}", problem.code.as_str())
+        }
+        Error::Unavailable { .. } => "unavailable".to_owned(),
+        Error::OutcomeUnknown(_) => "outcome unknown".to_owned(),
+        error @ (Error::Invalid(_) | Error::Protocol(_)) => error.to_string(),
     }
 }
 
 async fn make_rows(client: &Client, store: &StoreId, rows: u64) -> Done {
     let names: Vec<u64> = (0..rows).collect();
     for part in names.chunks(BATCH) {
-        let commands = part.iter().map(|&name| create(&(store.clone(), item(name), PLENTY))).collect();
+        let commands = part.iter().map(|&name| create(store, &item(name), PLENTY)).collect();
         for reply in client.batch(commands).await? {
             match reply.result {
                 Ok(_) | Err(Refusal::SkuExists { .. }) => {}
-                Err(refusal) => return Err(Failure::Check(format!("a row was refused: {refusal:?}"))),
+                Err(refusal) => {
+                    return Err(Failure::Check(format!(
+                        "a row was refused: {}",
+                        Problem::from(&refusal).detail
+                    )));
+                }
             }
         }
     }
@@ -122,83 +242,22 @@ fn item(number: u64) -> ItemId {
     ItemId::new(format!("ITEM-{number}")).expect("letters, digits and a hyphen")
 }
 
-async fn work(run: Arc<Run>) -> Result<Histogram<u64>, Failure> {
-    let mut micros = histogram();
-    let end = run.started + Duration::from_secs(run.bench.seconds);
-    loop {
-        let number = run.next.fetch_add(1, Ordering::Relaxed);
-        let due = match run.bench.rate {
-            None => Instant::now(),
-            Some(rate) => run.started + Duration::from_secs_f64(number as f64 / rate),
-        };
-        if due >= end || Instant::now() >= end {
-            return Ok(micros);
-        }
-        tokio::time::sleep_until(due.into()).await;
-        one(&run, number).await?;
-        let taken = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        micros.record(taken.max(1)).expect("the histogram grows");
-    }
+fn one_unit() -> Quantity {
+    Quantity::new(1).expect("1 is a quantity")
 }
 
-async fn one(run: &Run, number: u64) -> Done {
-    let row = || item(fastrand::u64(0..run.bench.rows));
-    match run.bench.work {
-        Work::Read => drop(run.client.row(&run.store, &row()).await?),
-        Work::Reserve => {
-            let body = Reserve {
-                qty: Quantity::new(1).expect("1 is a quantity"),
-                ttl_seconds: Some(3600),
-                hold_id: None,
-                owner: None,
-                allow_partial: false,
-            };
-            drop(run.client.reserve(&run.store, &row(), body).await?);
-        }
-        Work::Batch => {
-            let commands = (0..run.bench.size).map(|_| reserve_command(&run.store, row())).collect();
-            for reply in run.client.batch(commands).await? {
-                if let Err(refusal) = reply.result {
-                    return Err(Failure::Check(format!("request {number} was refused: {refusal:?}")));
-                }
-            }
-        }
-    }
-    Ok(())
+fn reservation() -> Reserve {
+    let ttl_seconds = Some(TTL_SECONDS);
+    Reserve { qty: one_unit(), ttl_seconds, hold_id: None, owner: None, allow_partial: false }
 }
 
 fn reserve_command(store: &StoreId, item: ItemId) -> WireRequest {
-    let qty = Quantity::new(1).expect("1 is a quantity");
     let command = Command::Reserve {
         hold: HoldId::from_uuid(Uuid::now_v7()),
-        lines: vec![Line { store: store.clone(), item, qty }],
-        ttl_ms: Some(3_600_000),
+        lines: vec![Line { store: store.clone(), item, qty: one_unit() }],
+        ttl_ms: Some(TTL_SECONDS * 1000),
         allow_partial: false,
         owner: None,
     };
     WireRequest { command, idempotency_key: None }
-}
-
-fn report(out: &Output, bench: &Bench, micros: &Histogram<u64>, elapsed: f64) {
-    let requests = micros.len();
-    let each = if bench.work == Work::Batch { bench.size as f64 } else { 1.0 };
-    let rate = requests as f64 / elapsed;
-    let millis = |quantile| micros.value_at_quantile(quantile) as f64 / 1000.0;
-    let value = json!({
-        "work": format!("{:?}", bench.work).to_lowercase(), "connections": bench.connections, "rows": bench.rows,
-        "requests": requests, "seconds": elapsed, "requestsPerSecond": rate, "commandsPerSecond": rate * each,
-        "latencyMs": {"p50": millis(0.5), "p99": millis(0.99), "max": millis(1.0)},
-    });
-    out.print(&value, |_| {
-        let mut table = table(&["requests", "requests/s", "commands/s", "p50 ms", "p99 ms", "max ms"]);
-        table.add_row(vec![
-            requests.to_string(),
-            format!("{rate:.0}"),
-            format!("{:.0}", rate * each),
-            format!("{:.2}", millis(0.5)),
-            format!("{:.2}", millis(0.99)),
-            format!("{:.2}", millis(1.0)),
-        ]);
-        numbers(table, 0)
-    });
 }

@@ -1,15 +1,17 @@
-//! `holdfast status`, `audit` and `cluster`.
-
-use std::time::{Duration, Instant};
+//! `holdfast cluster`: members, leadership, snapshots, settings.
 
 use clap::Subcommand;
 use comfy_table::Table;
-use holdfast_sdk::api::{AddMember, Audit, Settings, Status};
-use holdfast_sdk::{Client, Error};
+use holdfast_sdk::Client;
+use holdfast_sdk::api::{AddMember, Settings, Status};
 use serde_json::{Value, json};
 
-use crate::output::{Output, numbers, table};
-use crate::{Done, Failure};
+use crate::Done;
+use crate::audit::{Agreement, agree};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::status::of_any;
+use crate::tables::{numbers, one_row, table};
 
 /// Members, leadership, snapshots, settings.
 #[derive(Debug, Subcommand)]
@@ -45,25 +47,38 @@ pub enum ClusterCommand {
         /// Its number
         to: Option<u64>,
     },
+    /// Take a snapshot now, on every node or on some
+    Snapshot {
+        /// Nodes, host:port; all endpoints when absent
+        nodes: Vec<String>,
+    },
     /// Wait until this many nodes have applied the same entries, with equal digests
     Wait {
         /// How many nodes
         #[arg(long, default_value_t = 3)]
         nodes: usize,
         /// Seconds to wait at most
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         within: u64,
     },
-    /// Replicated settings, or one change of them: NAME=VALUE
-    Config {
-        /// NAME=VALUE
-        #[arg(value_parser = change)]
-        changes: Vec<(String, u64)>,
+    /// Replicated settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Replicated settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show all settings, or some
+    Get {
+        /// Names of settings
+        names: Vec<String>,
     },
-    /// Drop ledger records before a sequence, on every node
-    TrimLedger {
-        /// The oldest sequence to keep
-        before: u64,
+    /// Change settings, together or not at all
+    Set {
+        /// NAME=VALUE
+        #[arg(required = true, value_parser = change)]
+        changes: Vec<(String, u64)>,
     },
 }
 
@@ -77,58 +92,80 @@ impl ClusterCommand {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let status = match self {
-            Self::Members => any_status(client).await?,
+            Self::Members => of_any(client).await?,
             Self::Add { id, peer, http, learner } => {
                 client.add_member(&AddMember { id, peer, http, voter: !learner }).await?
             }
             Self::Promote { id } => client.promote(id).await?,
             Self::Remove { id } => client.remove_member(id).await?,
             Self::TransferLeader { to } => client.transfer_leadership(to).await?,
-            Self::Wait { nodes, within } => return wait(client, nodes, within).await,
-            Self::Config { changes } => return config(client, out, changes).await,
-            Self::TrimLedger { before } => {
-                let trimmed = client.trim_ledger(before).await?;
-                out.print(&trimmed, |trimmed| one("oldest sequence", &trimmed["oldestSeq"]));
-                return Ok(());
+            Self::Snapshot { nodes } => return snapshot(client, out, nodes).await,
+            Self::Wait { nodes, within } => return wait(client, out, nodes, within).await,
+            Self::Config(command) => return command.run(client, out).await,
+        };
+        out.print(&status, members_table)
+    }
+}
+
+impl ConfigCommand {
+    /// Does it.
+    async fn run(self, client: &Client, out: &Output) -> Done {
+        let settings = match self {
+            Self::Get { names } => chosen(client.settings().await?, &names)?,
+            Self::Set { changes } => {
+                let wanted: Settings = changes.iter().cloned().collect();
+                if wanted.len() < changes.len() {
+                    return Err(Failure::Usage("a setting is named twice".to_owned()));
+                }
+                client.configure(&wanted).await?
             }
         };
-        out.print(&status, members_table);
-        Ok(())
+        out.print(&settings, |settings| {
+            let mut table = table(&["setting", "value"]);
+            for (name, value) in settings {
+                table.add_row(vec![name.clone(), value.to_string()]);
+            }
+            numbers(table, 1)
+        })
     }
 }
 
-fn one(name: &str, value: &Value) -> Table {
-    let mut table = table(&[name]);
-    table.add_row(vec![value.to_string()]);
-    table
+fn chosen(all: Settings, names: &[String]) -> Result<Settings, Failure> {
+    if let Some(unknown) = names.iter().find(|name| !all.contains_key(*name)) {
+        let known: Vec<&str> = all.keys().map(String::as_str).collect();
+        return Err(Failure::Usage(format!(
+            "there is no setting {unknown:?}; there are {}",
+            known.join(", ")
+        )));
+    }
+    Ok(all.into_iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect())
 }
 
-async fn config(client: &Client, out: &Output, changes: Vec<(String, u64)>) -> Done {
-    let settings = if changes.is_empty() {
-        client.settings().await?
-    } else {
-        client.configure(&changes.into_iter().collect::<Settings>()).await?
-    };
-    out.print(&settings, |settings| {
-        let mut table = table(&["setting", "value"]);
-        for (name, value) in settings {
-            table.add_row(vec![name.clone(), value.to_string()]);
+async fn snapshot(client: &Client, out: &Output, nodes: Vec<String>) -> Done {
+    let nodes = if nodes.is_empty() { client.endpoints().to_vec() } else { nodes };
+    let mut taken: Vec<Value> = Vec::new();
+    for node in &nodes {
+        let index = client.snapshot_of(node).await?["snapshotIndex"].clone();
+        taken.push(json!({"endpoint": node, "snapshotIndex": index}));
+    }
+    out.print(&taken, |taken| {
+        let mut table = table(&["node", "snapshot at index"]);
+        for (node, one) in nodes.iter().zip(taken) {
+            table.add_row(vec![node.clone(), one["snapshotIndex"].to_string()]);
         }
         numbers(table, 1)
-    });
-    Ok(())
+    })
 }
 
-async fn any_status(client: &Client) -> Result<Status, Failure> {
-    let mut last = Error::Unavailable("no endpoint was given".to_owned());
-    for endpoint in client.endpoints() {
-        match client.status_of(endpoint).await {
-            Ok(status) if status.leader.is_some() => return Ok(status),
-            Ok(_) => last = Error::Unavailable("no leader is known".to_owned()),
-            Err(error) => last = error,
-        }
-    }
-    Err(last.into())
+async fn wait(client: &Client, out: &Output, nodes: usize, within: u64) -> Done {
+    let Agreement { nodes, applied_index, digest } = agree(client, nodes, within).await?;
+    let value = json!({"nodes": nodes, "appliedIndex": applied_index, "digest": digest});
+    out.print(&value, |_| {
+        one_row(
+            &["nodes", "applied", "digest"],
+            vec![nodes.to_string(), applied_index.to_string(), digest.clone()],
+        )
+    })
 }
 
 fn members_table(status: &Status) -> Table {
@@ -150,122 +187,23 @@ fn yes(is: bool) -> String {
     if is { "yes" } else { "no" }.to_owned()
 }
 
-/// How each node stands. Fails when a node does not answer, or none leads.
-pub async fn status(client: &Client, out: &Output) -> Done {
-    let mut nodes: Vec<(String, Result<Status, Error>)> = Vec::new();
-    for endpoint in client.endpoints() {
-        nodes.push((endpoint.clone(), client.status_of(endpoint).await));
-    }
-    let values: Vec<Value> = nodes
-        .iter()
-        .map(|(endpoint, status)| match status {
-            Ok(status) => json!({"endpoint": endpoint, "status": status}),
-            Err(error) => json!({"endpoint": endpoint, "error": error.to_string()}),
-        })
-        .collect();
-    let leader = nodes.iter().filter_map(|(_, status)| status.as_ref().ok()?.leader.as_ref()).next();
-    let value = json!({"leader": leader, "nodes": values});
-    out.print(&value, |_| status_table(&nodes));
-    match nodes.iter().find(|(_, status)| status.is_err()) {
-        Some((endpoint, _)) => Err(Failure::Check(format!("{endpoint} does not answer"))),
-        None if leader.is_none() => Err(Failure::Check("no leader is known".to_owned())),
-        None => Ok(()),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn status_table(nodes: &[(String, Result<Status, Error>)]) -> Table {
-    let mut table = table(&[
-        "node", "address", "role", "term", "applied", "seq", "lag", "log", "snapshot", "ledger", "digest",
-    ]);
-    let last = nodes.iter().filter_map(|(_, status)| Some(status.as_ref().ok()?.last_log_index)).max();
-    for (endpoint, status) in nodes {
-        let Ok(status) = status else {
-            table.add_row(vec!["?".to_owned(), endpoint.clone(), "does not answer".to_owned()]);
-            continue;
-        };
-        table.add_row(vec![
-            status.node_id.to_string(),
-            endpoint.clone(),
-            status.role.to_lowercase(),
-            status.term.to_string(),
-            status.applied_index.to_string(),
-            status.applied_seq.to_string(),
-            last.unwrap_or_default().saturating_sub(status.applied_index).to_string(),
-            bytes(status.log_size_bytes),
-            bytes(status.snapshot_size_bytes),
-            bytes(status.ledger_size_bytes),
-            status.digest.total[..12].to_owned(),
-        ]);
-    }
-    table
-}
-
-fn bytes(count: u64) -> String {
-    indicatif::HumanBytes(count).to_string()
-}
-
-/// Checks the invariants on every node, and that their digests are equal.
-pub async fn audit(client: &Client, out: &Output) -> Done {
-    let nodes = client.endpoints().len();
-    wait(client, nodes, 60).await?;
-    let mut audits: Vec<(String, Audit)> = Vec::new();
-    for endpoint in client.endpoints() {
-        audits.push((endpoint.clone(), client.audit_of(endpoint).await?));
-    }
-    let values: Vec<Value> =
-        audits.iter().map(|(endpoint, audit)| json!({"endpoint": endpoint, "audit": audit})).collect();
-    out.print(&values, |_| audit_table(&audits));
-    let violations: usize = audits.iter().map(|(_, audit)| audit.violations.len()).sum();
-    if violations > 0 {
-        for violation in audits.iter().flat_map(|(_, audit)| &audit.violations) {
-            eprintln!("invariant {}: {}", violation.invariant, violation.detail);
+    #[test]
+    fn a_change_is_a_name_and_a_whole_number() {
+        assert_eq!(change("maxHoldLines=20"), Ok(("maxHoldLines".to_owned(), 20)));
+        for bad in ["maxHoldLines", "maxHoldLines=", "maxHoldLines=-1", "maxHoldLines=1.5"] {
+            assert!(change(bad).is_err(), "{bad}");
         }
-        return Err(Failure::Check(format!("{violations} violations of the invariants")));
     }
-    let at_one_seq = audits.windows(2).all(|pair| pair[0].1.seq == pair[1].1.seq);
-    if at_one_seq && audits.windows(2).any(|pair| pair[0].1.digest != pair[1].1.digest) {
-        return Err(Failure::Check("the nodes' digests differ".to_owned()));
-    }
-    Ok(())
-}
 
-fn audit_table(audits: &[(String, Audit)]) -> Table {
-    let mut table = table(&["node", "seq", "rows", "holds", "movements replayed", "violations", "digest"]);
-    for (endpoint, audit) in audits {
-        table.add_row(vec![
-            endpoint.clone(),
-            audit.seq.to_string(),
-            audit.rows.to_string(),
-            audit.holds.to_string(),
-            audit.movements.to_string(),
-            audit.violations.len().to_string(),
-            audit.digest.total.clone(),
-        ]);
-    }
-    table
-}
-
-/// Waits until nodes have applied the same entries, with equal digests.
-async fn wait(client: &Client, nodes: usize, within: u64) -> Done {
-    let deadline = Instant::now() + Duration::from_secs(within);
-    loop {
-        let mut seen = Vec::new();
-        for endpoint in client.endpoints() {
-            if let Ok(status) = client.status_of(endpoint).await {
-                seen.push((status.applied_index, status.last_log_index, status.digest.total));
-            }
-        }
-        let all_same = seen.windows(2).all(|pair| pair[0] == pair[1]);
-        if seen.len() >= nodes && all_same {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let applied: Vec<u64> = seen.iter().map(|(applied, ..)| *applied).collect();
-            return Err(Failure::Check(format!(
-                "after {within} s {} of {nodes} nodes answer, having applied {applied:?}",
-                seen.len()
-            )));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    #[test]
+    fn settings_are_chosen_by_name() {
+        let all: Settings = [("a".to_owned(), 1), ("b".to_owned(), 2)].into();
+        assert_eq!(chosen(all.clone(), &[]).ok(), Some(all.clone()));
+        assert_eq!(chosen(all.clone(), &["b".to_owned()]).ok(), Some([("b".to_owned(), 2)].into()));
+        assert!(chosen(all, &["c".to_owned()]).is_err());
     }
 }

@@ -2,12 +2,13 @@
 
 use clap::{Args, Subcommand};
 use holdfast_sdk::Client;
-use holdfast_sdk::api::{ConfirmHold, LineBody, NewHold, ReleaseHold};
+use holdfast_sdk::api::{ConfirmHold, Hold, LineBody, NewHold, ReleaseHold};
 use holdfast_sdk::model::{HoldId, Owner, Reason};
+use uuid::Uuid;
 
-use crate::Done;
 use crate::output::Output;
 use crate::sku::quantity;
+use crate::{Done, tables};
 
 /// Hold stock.
 #[derive(Debug, Args)]
@@ -84,13 +85,25 @@ fn line(text: &str) -> Result<LineBody, String> {
     Ok(LineBody { store_id, item_id, qty: quantity(qty)? })
 }
 
+fn print(out: &Output, hold: &Hold) -> Done {
+    out.print(hold, tables::hold)?;
+    let left = match (hold.status.as_str(), hold.expires_in_ms) {
+        ("HELD", Some(ms)) => format!(", {ms} ms left"),
+        ("HELD", None) => ", without end".to_owned(),
+        _ => String::new(),
+    };
+    out.line(&format!("{} {}{left}", hold.hold_id, hold.status))
+}
+
 impl Reserve {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let Self { lines, ttl, allow_partial, owner, id } = self;
-        let body = NewHold { lines, ttl_seconds: ttl, hold_id: id, owner, allow_partial };
-        out.hold(&client.hold(body).await?);
-        Ok(())
+        let id = id.unwrap_or_else(|| HoldId::from_uuid(Uuid::now_v7()));
+        let body = NewHold { lines, ttl_seconds: ttl, hold_id: Some(id), owner, allow_partial };
+        let held =
+            client.hold(body).await.map_err(|error| error.about(&format!("repeat it with --id {id}")))?;
+        print(out, &held)
     }
 }
 
@@ -99,8 +112,7 @@ impl Confirm {
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let lines = (!self.lines.is_empty()).then_some(self.lines);
         let body = ConfirmHold { lines, reacquire: self.reacquire };
-        out.hold(&client.confirm(self.hold, &body).await?);
-        Ok(())
+        print(out, &client.confirm(self.hold, &body).await?)
     }
 }
 
@@ -109,16 +121,14 @@ impl Release {
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let lines = (!self.lines.is_empty()).then_some(self.lines);
         let body = ReleaseHold { lines, reason: self.reason };
-        out.hold(&client.release(self.hold, &body).await?);
-        Ok(())
+        print(out, &client.release(self.hold, &body).await?)
     }
 }
 
 impl Extend {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
-        out.hold(&client.extend(self.hold, self.ttl).await?);
-        Ok(())
+        print(out, &client.extend(self.hold, self.ttl).await?)
     }
 }
 
@@ -126,8 +136,7 @@ impl HoldCommand {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let Self::Get { hold } = self;
-        out.hold(&client.get_hold(hold).await?);
-        Ok(())
+        print(out, &client.get_hold(hold).await?)
     }
 }
 

@@ -4,55 +4,57 @@ use clap::Args;
 use comfy_table::Table;
 use futures_util::{StreamExt, TryStreamExt};
 use holdfast_sdk::Client;
+use holdfast_sdk::api::Movement;
 use holdfast_sdk::model::{ItemId, StoreId};
 
-use crate::output::{Output, numbers, table};
-use crate::{Done, Failure};
+use crate::Done;
+use crate::output::Output;
+use crate::tables::{self, numbers, table};
 
 /// The ledger.
 #[derive(Debug, Args)]
 pub struct Movements {
-    /// Only this store's; with --item, the history of that row, newest first
+    /// Only this store's
     #[arg(long)]
     store: Option<StoreId>,
-    /// With --store: this row
-    #[arg(long, requires = "store")]
+    /// Only this item's
+    #[arg(long)]
     item: Option<ItemId>,
-    /// Only movements after this sequence
-    #[arg(long, default_value_t = 0, conflicts_with = "item")]
-    after: u64,
+    /// Only movements after this sequence; not for a row's history
+    #[arg(long)]
+    after: Option<u64>,
     /// How many at most
     #[arg(long, default_value_t = 100)]
     limit: usize,
-    /// The row as it was right after this sequence, instead of movements
-    #[arg(long, requires = "item")]
+    /// With --store and --item: the row as it was right after this sequence, instead of movements
+    #[arg(long, requires = "store", requires = "item", conflicts_with = "after")]
     at_seq: Option<u64>,
 }
 
 impl Movements {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
-        let found = match (&self.store, &self.item, self.at_seq) {
-            (Some(store), Some(item), Some(seq)) => {
+        let found: Vec<Movement> = match (&self.store, &self.item, self.at_seq, self.after) {
+            (Some(store), Some(item), Some(seq), _) => {
                 let then = client.row_at(store, item, seq).await?;
-                out.print(&then, as_it_was);
-                return Ok(());
+                return out.print(&then, as_it_was);
             }
-            (Some(store), Some(item), None) => {
-                client.history(store, item).take(self.limit).try_collect().await
+            (Some(store), Some(item), None, None) => {
+                client.history(store, item).take(self.limit).try_collect().await?
             }
-            (store, _, _) => {
-                client.movements(self.after, store.as_ref()).take(self.limit).try_collect().await
+            (store, item, _, after) => {
+                let after = after.unwrap_or_default();
+                client.movements(after, store.as_ref(), item.as_ref()).take(self.limit).try_collect().await?
             }
         };
-        out.movements(&found.map_err(Failure::Sdk)?);
-        Ok(())
+        out.print(&found, |found: &Vec<Movement>| tables::movements(found))
     }
 }
 
 fn as_it_was(then: &serde_json::Value) -> Table {
-    let names = ["storeId", "itemId", "atSeq", "available", "reserved", "onHand", "version"];
-    let mut table = table(&["store", "item", "at seq", "available", "reserved", "on hand", "version"]);
+    let names = ["storeId", "itemId", "atSeq", "lastSeq", "available", "reserved", "onHand", "version"];
+    let mut table =
+        table(&["store", "item", "at seq", "last seq", "available", "reserved", "on hand", "version"]);
     let text = |name: &&str| then[*name].as_str().map_or_else(|| then[*name].to_string(), str::to_owned);
     table.add_row(names.iter().map(text).collect::<Vec<_>>());
     numbers(table, 2)

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use futures_util::TryStreamExt;
 use holdfast_sdk::Client;
-use holdfast_sdk::api::{Adjust, Count, NewSku, Policy, Receive, Sale};
+use holdfast_sdk::api::{Adjust, Count, NewSku, Policy, Receive, Row, Sale};
 use holdfast_sdk::model::{EventId, ItemId, Quantity, Reason, Reference, StoreId};
 
-use crate::Done;
 use crate::output::Output;
+use crate::{Done, tables};
 
 /// Stock rows.
 #[derive(Debug, Subcommand)]
@@ -86,10 +86,10 @@ pub enum Sku {
     Policy {
         #[command(flatten)]
         row: RowArgs,
-        /// Units that are never sold to holds
-        #[arg(long)]
+        /// Units that are never sold to holds; unchanged when absent
+        #[arg(long, required_unless_present = "backorder_limit")]
         safety_stock: Option<u64>,
-        /// Units that may be sold before they are there
+        /// Units that may be sold before they are there; unchanged when absent
         #[arg(long)]
         backorder_limit: Option<u64>,
         /// Refuse unless the row is at this version
@@ -175,8 +175,7 @@ impl Sku {
             Self::Retire { row, remove: false } => client.retire(&row.store, &row.item).await?,
             Self::Retire { row, remove: true } => client.remove_sku(&row.store, &row.item).await?,
         };
-        out.row(&row);
-        Ok(())
+        out.print(&row, |row| tables::rows(std::slice::from_ref(row)))
     }
 }
 
@@ -186,6 +185,5 @@ async fn list(client: &Client, out: &Output, store: Option<StoreId>, item: Optio
         (None, Some(item)) => client.rows_of_item(&item).try_collect().await?,
         (None, None) => Vec::new(),
     };
-    out.rows(&rows);
-    Ok(())
+    out.print(&rows, |rows: &Vec<Row>| tables::rows(rows))
 }

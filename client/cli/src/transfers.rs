@@ -4,10 +4,11 @@ use clap::Subcommand;
 use holdfast_sdk::Client;
 use holdfast_sdk::api::{Cancel, Close, NewTransfer, ReceiveTransfer};
 use holdfast_sdk::model::{ItemId, Quantity, Reason, Reference, StoreId, TransferId};
+use uuid::Uuid;
 
-use crate::Done;
 use crate::output::Output;
 use crate::sku::quantity;
+use crate::{Done, tables};
 
 /// Goods between stores.
 #[derive(Debug, Subcommand)]
@@ -72,17 +73,21 @@ impl TransferCommand {
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let transfer = match self {
             Self::Ship { item, from, to, qty, at_once, id, reason, reference } => {
+                let id = id.unwrap_or_else(|| TransferId::from_uuid(Uuid::now_v7()));
                 let body = NewTransfer {
                     item_id: item,
                     from_store_id: from,
                     to_store_id: to,
                     qty,
                     at_once,
-                    transfer_id: id,
+                    transfer_id: Some(id),
                     reason,
                     reference,
                 };
-                client.transfer(body).await?
+                client
+                    .transfer(body)
+                    .await
+                    .map_err(|error| error.about(&format!("repeat it with --id {id}")))?
             }
             Self::Get { transfer } => client.get_transfer(transfer).await?,
             Self::Receive { transfer, qty } => {
@@ -91,7 +96,6 @@ impl TransferCommand {
             Self::Close { transfer, reason } => client.close_transfer(transfer, &Close { reason }).await?,
             Self::Cancel { transfer, reason } => client.cancel_transfer(transfer, &Cancel { reason }).await?,
         };
-        out.transfer(&transfer);
-        Ok(())
+        out.print(&transfer, tables::transfer)
     }
 }

@@ -1,34 +1,51 @@
-//! Every call of the contract, typed.
+//! Every call of the contract, typed. The path of each is the contract's; what makes a repeat of it safe is said here.
 
 use holdfast_api::{
-    AddMember, Adjust, Audit, Cancel, Close, ConfirmHold, Count, Extend, Hold, NewHold, NewSku, NewTransfer,
-    Policy, Receive, ReceiveTransfer, ReleaseHold, Reserve, Retire, Row, Sale, Settings, Status, Transfer,
-    TransferLeadership, TrimLedger, WireRequest,
+    AddMember, Adjust, Audit, BatchBody, BatchCommand, BatchResult, Cancel, Close, Confirm, ConfirmHold,
+    Count, Extend, Hold, NewHold, NewSku, NewTransfer, Policy, Receive, ReceiveTransfer, Release,
+    ReleaseHold, Reserve, Retire, Row, Sale, Settings, Status, Transfer, TransferLeadership, TrimLedger,
 };
-use holdfast_model::{HoldId, ItemId, Reply, StoreId, TransferId, codec};
+use holdfast_model::{HoldId, ItemId, StoreId, TransferId};
 use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::client::Payload;
+use crate::attempt::Call;
+use crate::batch::is_named;
+use crate::client::{parse, payload};
 use crate::{Client, Error};
 
-/// A key for a change that names no id of its own.
-fn new_key() -> String {
-    Uuid::new_v4().to_string()
+/// What makes a repeat of a change safe.
+enum Repeat {
+    /// It names a hold, a transfer or a store's event, or sets what it sets however often it comes.
+    Named,
+    /// A key, made here.
+    Keyed,
+    /// Nothing: it is not repeated once it may have been carried out.
+    Never,
+}
+
+impl Repeat {
+    /// A change of a whole thing is known by the thing's id; one of a part of it needs a key.
+    const fn whole(is_whole: bool) -> Self {
+        if is_whole { Self::Named } else { Self::Keyed }
+    }
 }
 
 fn row_path(store: &StoreId, item: &ItemId, action: &str) -> String {
     format!("/inventory/{store}/items/{item}{action}")
 }
 
+/// The calls that change or look up stock.
+///
+/// # Errors
+/// Each call fails as [`Error`] says.
 impl Client {
-    /// Makes a row. A repeat within one call has one effect.
-    ///
-    /// # Errors
-    /// See [`Error`]; so for every call here.
+    /// Makes a row.
     pub async fn create_sku(&self, body: &NewSku) -> Result<Row, Error> {
-        self.change(Method::POST, "/admin/newSKU", Some(&new_key()), body).await
+        self.change(Method::POST, "/admin/newSKU", Repeat::Keyed, body).await
     }
 
     /// A row.
@@ -41,16 +58,72 @@ impl Client {
         self.get(&row_path(store, item, &format!("?atSeq={seq}"))).await
     }
 
+    /// Corrects what is available.
+    pub async fn adjust(&self, store: &StoreId, item: &ItemId, body: &Adjust) -> Result<Row, Error> {
+        self.change(Method::POST, &row_path(store, item, "/adjust"), Repeat::Keyed, body).await
+    }
+
+    /// Books a stocktake.
+    pub async fn count(&self, store: &StoreId, item: &ItemId, body: &Count) -> Result<Row, Error> {
+        let repeat = Repeat::whole(body.event_id.is_some());
+        self.change(Method::POST, &row_path(store, item, "/count"), repeat, body).await
+    }
+
+    /// Books a sale that has happened.
+    pub async fn sale(&self, store: &StoreId, item: &ItemId, body: &Sale) -> Result<Row, Error> {
+        let repeat = Repeat::whole(body.event_id.is_some());
+        self.change(Method::POST, &row_path(store, item, "/sale"), repeat, body).await
+    }
+
+    /// Books goods that have arrived.
+    pub async fn receive(&self, store: &StoreId, item: &ItemId, body: &Receive) -> Result<Row, Error> {
+        let repeat = Repeat::whole(body.event_id.is_some());
+        self.change(Method::POST, &row_path(store, item, "/receive"), repeat, body).await
+    }
+
+    /// Sets what may be sold of a row.
+    pub async fn set_policy(&self, store: &StoreId, item: &ItemId, body: &Policy) -> Result<Row, Error> {
+        self.change(Method::PUT, &row_path(store, item, "/policy"), Repeat::Keyed, body).await
+    }
+
+    /// Stops new holds on a row.
+    pub async fn retire(&self, store: &StoreId, item: &ItemId) -> Result<Row, Error> {
+        self.change(Method::POST, &row_path(store, item, "/retire"), Repeat::Keyed, &Retire {}).await
+    }
+
+    /// Takes an empty row away.
+    pub async fn remove_sku(&self, store: &StoreId, item: &ItemId) -> Result<Row, Error> {
+        self.change(Method::DELETE, &row_path(store, item, ""), Repeat::Keyed, &Retire {}).await
+    }
+}
+
+/// The calls that hold stock.
+///
+/// # Errors
+/// Each call fails as [`Error`] says.
+impl Client {
     /// Holds one line; an id is made when there is none.
     pub async fn reserve(&self, store: &StoreId, item: &ItemId, mut body: Reserve) -> Result<Hold, Error> {
         body.hold_id.get_or_insert_with(new_hold_id);
-        self.change(Method::POST, &row_path(store, item, "/reserve"), None, &body).await
+        self.change(Method::POST, &row_path(store, item, "/reserve"), Repeat::Named, &body).await
+    }
+
+    /// Sells a hold of one line, or a part of it.
+    pub async fn confirm_line(&self, store: &StoreId, item: &ItemId, body: &Confirm) -> Result<Hold, Error> {
+        let repeat = Repeat::whole(body.qty.is_none());
+        self.change(Method::POST, &row_path(store, item, "/confirm"), repeat, body).await
+    }
+
+    /// Gives back a hold of one line, or a part of it.
+    pub async fn release_line(&self, store: &StoreId, item: &ItemId, body: &Release) -> Result<Hold, Error> {
+        let repeat = Repeat::whole(body.qty.is_none());
+        self.change(Method::POST, &row_path(store, item, "/release"), repeat, body).await
     }
 
     /// Holds many lines; an id is made when there is none.
     pub async fn hold(&self, mut body: NewHold) -> Result<Hold, Error> {
         body.hold_id.get_or_insert_with(new_hold_id);
-        self.change(Method::POST, "/holds", None, &body).await
+        self.change(Method::POST, "/holds", Repeat::Named, &body).await
     }
 
     /// A hold.
@@ -60,59 +133,32 @@ impl Client {
 
     /// Sells a hold, or lines of it.
     pub async fn confirm(&self, hold: HoldId, body: &ConfirmHold) -> Result<Hold, Error> {
-        self.change(Method::POST, &format!("/holds/{hold}/confirm"), Some(&new_key()), body).await
+        let repeat = Repeat::whole(body.lines.is_none());
+        self.change(Method::POST, &format!("/holds/{hold}/confirm"), repeat, body).await
     }
 
     /// Gives back a hold, or lines of it.
     pub async fn release(&self, hold: HoldId, body: &ReleaseHold) -> Result<Hold, Error> {
-        self.change(Method::POST, &format!("/holds/{hold}/release"), Some(&new_key()), body).await
+        let repeat = Repeat::whole(body.lines.is_none());
+        self.change(Method::POST, &format!("/holds/{hold}/release"), repeat, body).await
     }
 
-    /// Lets a hold last longer.
+    /// Lets a hold last `ttl_seconds` from now.
     pub async fn extend(&self, hold: HoldId, ttl_seconds: u64) -> Result<Hold, Error> {
-        let body = Extend { ttl_seconds };
-        self.change(Method::POST, &format!("/holds/{hold}/extend"), Some(&new_key()), &body).await
+        let path = format!("/holds/{hold}/extend");
+        self.change(Method::POST, &path, Repeat::Keyed, &Extend { ttl_seconds }).await
     }
+}
 
-    /// Corrects what is available.
-    pub async fn adjust(&self, store: &StoreId, item: &ItemId, body: &Adjust) -> Result<Row, Error> {
-        self.change(Method::POST, &row_path(store, item, "/adjust"), Some(&new_key()), body).await
-    }
-
-    /// Books a stocktake.
-    pub async fn count(&self, store: &StoreId, item: &ItemId, body: &Count) -> Result<Row, Error> {
-        self.change(Method::POST, &row_path(store, item, "/count"), Some(&new_key()), body).await
-    }
-
-    /// Books a sale that has happened.
-    pub async fn sale(&self, store: &StoreId, item: &ItemId, body: &Sale) -> Result<Row, Error> {
-        self.change(Method::POST, &row_path(store, item, "/sale"), Some(&new_key()), body).await
-    }
-
-    /// Books goods that have arrived.
-    pub async fn receive(&self, store: &StoreId, item: &ItemId, body: &Receive) -> Result<Row, Error> {
-        self.change(Method::POST, &row_path(store, item, "/receive"), Some(&new_key()), body).await
-    }
-
-    /// Sets what may be sold of a row.
-    pub async fn set_policy(&self, store: &StoreId, item: &ItemId, body: &Policy) -> Result<Row, Error> {
-        self.change(Method::PUT, &row_path(store, item, "/policy"), Some(&new_key()), body).await
-    }
-
-    /// Stops new holds on a row.
-    pub async fn retire(&self, store: &StoreId, item: &ItemId) -> Result<Row, Error> {
-        self.change(Method::POST, &row_path(store, item, "/retire"), Some(&new_key()), &Retire {}).await
-    }
-
-    /// Takes an empty row away.
-    pub async fn remove_sku(&self, store: &StoreId, item: &ItemId) -> Result<Row, Error> {
-        self.change(Method::DELETE, &row_path(store, item, ""), Some(&new_key()), &Retire {}).await
-    }
-
+/// The calls about goods between stores.
+///
+/// # Errors
+/// Each call fails as [`Error`] says.
+impl Client {
     /// Sends goods to another store; an id is made when there is none.
     pub async fn transfer(&self, mut body: NewTransfer) -> Result<Transfer, Error> {
-        body.transfer_id.get_or_insert_with(|| TransferId::from_uuid(Uuid::now_v7()));
-        self.change(Method::POST, "/transfers", None, &body).await
+        body.transfer_id.get_or_insert_with(new_transfer_id);
+        self.change(Method::POST, "/transfers", Repeat::Named, &body).await
     }
 
     /// A transfer.
@@ -120,102 +166,127 @@ impl Client {
         self.get(&format!("/transfers/{transfer}")).await
     }
 
-    /// Books an arrival.
+    /// Books an arrival, of all that is under way or of a part.
     pub async fn receive_transfer(
         &self,
         transfer: TransferId,
         body: &ReceiveTransfer,
     ) -> Result<Transfer, Error> {
-        self.change(Method::POST, &format!("/transfers/{transfer}/receive"), Some(&new_key()), body).await
+        let repeat = Repeat::whole(body.qty.is_none());
+        self.change(Method::POST, &format!("/transfers/{transfer}/receive"), repeat, body).await
     }
 
     /// Ends a transfer whose rest will not arrive.
     pub async fn close_transfer(&self, transfer: TransferId, body: &Close) -> Result<Transfer, Error> {
-        self.change(Method::POST, &format!("/transfers/{transfer}/close"), Some(&new_key()), body).await
+        self.change(Method::POST, &format!("/transfers/{transfer}/close"), Repeat::Named, body).await
     }
 
     /// Takes a transfer back.
     pub async fn cancel_transfer(&self, transfer: TransferId, body: &Cancel) -> Result<Transfer, Error> {
-        self.change(Method::POST, &format!("/transfers/{transfer}/cancel"), Some(&new_key()), body).await
+        self.change(Method::POST, &format!("/transfers/{transfer}/cancel"), Repeat::Named, body).await
     }
+}
 
-    /// Carries out many commands in one go, each decided by itself. Commands that make something get an id, and the
-    /// others a key, before anything is sent, so that a repeat within this call has one effect.
-    pub async fn batch(&self, mut commands: Vec<WireRequest>) -> Result<Vec<Reply>, Error> {
-        for request in &mut commands {
-            give_id(request);
-        }
-        let payload = Payload::Octets(codec::encode(&commands));
-        let body = self.call(Method::POST, "/batch", None, &payload).await?;
-        codec::decode(&body).map_err(|error| Error::Protocol(error.to_string()))
-    }
-
+/// The calls about the cluster and its settings.
+///
+/// # Errors
+/// Each call fails as [`Error`] says.
+impl Client {
     /// The replicated settings.
     pub async fn settings(&self) -> Result<Settings, Error> {
         self.get("/config").await
     }
 
-    /// Changes replicated settings.
+    /// Changes the replicated settings that are named, together or not at all; returns all of them.
     pub async fn configure(&self, settings: &Settings) -> Result<Settings, Error> {
-        self.change(Method::PUT, "/config", None, settings).await
+        self.change(Method::PUT, "/config", Repeat::Keyed, settings).await
     }
 
     /// Drops the beginning of the ledger; returns the oldest sequence that is left.
     pub async fn trim_ledger(&self, before: u64) -> Result<Value, Error> {
-        self.change(Method::POST, "/ledger/trim", None, &TrimLedger { before }).await
+        self.change(Method::POST, "/ledger/trim", Repeat::Keyed, &TrimLedger { before }).await
     }
 
-    /// How one node stands.
+    /// How one node stands, asked once.
     pub async fn status_of(&self, endpoint: &str) -> Result<Status, Error> {
-        self.get_from(endpoint, "/cluster").await
+        self.ask(endpoint, &Call::get("/cluster")).await
     }
 
-    /// The invariants on one node.
+    /// Whether the invariants hold on one node, asked once.
     pub async fn audit_of(&self, endpoint: &str) -> Result<Audit, Error> {
-        self.get_from(endpoint, "/audit").await
+        self.ask(endpoint, &Call::get("/audit")).await
+    }
+
+    /// Takes a snapshot on one node; returns its index.
+    pub async fn snapshot_of(&self, endpoint: &str) -> Result<Value, Error> {
+        let payload = payload(&json!({}))?;
+        let call =
+            Call { method: Method::POST, path: "/cluster/snapshot", key: None, payload, is_repeatable: true };
+        self.ask(endpoint, &call).await
     }
 
     /// Admits a member that waits.
     pub async fn add_member(&self, body: &AddMember) -> Result<Status, Error> {
-        self.change(Method::POST, "/cluster/members", None, body).await
+        self.change(Method::POST, "/cluster/members", Repeat::Named, body).await
     }
 
     /// Makes a learner a voter.
     pub async fn promote(&self, id: u64) -> Result<Status, Error> {
-        self.change(Method::POST, &format!("/cluster/members/{id}/promote"), None, &json!({})).await
+        self.change(Method::POST, &format!("/cluster/members/{id}/promote"), Repeat::Named, &json!({})).await
     }
 
-    /// Takes a member out for good.
+    /// Takes a member out for good. A repeat would be told that there is no such member.
     pub async fn remove_member(&self, id: u64) -> Result<Status, Error> {
-        self.change(Method::DELETE, &format!("/cluster/members/{id}"), None, &json!({})).await
+        self.change(Method::DELETE, &format!("/cluster/members/{id}"), Repeat::Never, &json!({})).await
     }
 
-    /// Hands leadership over.
+    /// Hands leadership over. A repeat would hand it on once more.
     pub async fn transfer_leadership(&self, to: Option<u64>) -> Result<Status, Error> {
-        self.change(Method::POST, "/cluster/leader", None, &TransferLeadership { to }).await
+        self.change(Method::POST, "/cluster/leader", Repeat::Never, &TransferLeadership { to }).await
     }
+}
+
+impl Client {
+    /// Carries out a batch that is written as JSON, as [`BatchBody`] reads it; each command is decided by itself. A call
+    /// that may have been carried out is repeated only when every command has an id or key of its own.
+    /// [`Client::batch`] gives them one, and is faster.
+    ///
+    /// # Errors
+    /// See [`Error`]; it is [`Error::Invalid`] when the JSON is no batch.
+    pub async fn batch_json(&self, batch: &Value) -> Result<BatchResult, Error> {
+        let body =
+            BatchBody::deserialize(batch).map_err(|error| Error::Invalid(format!("no batch: {error}")))?;
+        let is_safe = |one: &BatchCommand| one.idempotency_key.is_some() || is_named(&one.command);
+        let repeat = if body.commands.iter().all(is_safe) { Repeat::Named } else { Repeat::Never };
+        self.change(Method::POST, "/batch", repeat, batch).await
+    }
+
+    async fn change<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        repeat: Repeat,
+        body: &B,
+    ) -> Result<T, Error> {
+        let made = (matches!(repeat, Repeat::Keyed) && self.key().is_none()).then(new_key);
+        let key = self.key().or(made.as_deref());
+        let is_repeatable = !matches!(repeat, Repeat::Never);
+        let call = Call { method, path, key, payload: payload(body)?, is_repeatable };
+        parse(&self.call(&call).await?)
+    }
+}
+
+/// A key for a change that names nothing of its own.
+pub(crate) fn new_key() -> String {
+    Uuid::new_v4().to_string()
 }
 
 /// An id for a new hold.
-fn new_hold_id() -> HoldId {
+pub(crate) fn new_hold_id() -> HoldId {
     HoldId::from_uuid(Uuid::now_v7())
 }
 
-fn give_id(request: &mut WireRequest) {
-    use holdfast_model::Command;
-    match &mut request.command {
-        Command::Reserve { hold, .. } => {
-            if hold.uuid().is_nil() {
-                *hold = new_hold_id();
-            }
-        }
-        Command::Transfer { transfer, .. } => {
-            if transfer.uuid().is_nil() {
-                *transfer = TransferId::from_uuid(Uuid::now_v7());
-            }
-        }
-        _ => {
-            request.idempotency_key.get_or_insert_with(new_key);
-        }
-    }
+/// An id for a new transfer.
+pub(crate) fn new_transfer_id() -> TransferId {
+    TransferId::from_uuid(Uuid::now_v7())
 }

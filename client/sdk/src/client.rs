@@ -1,29 +1,32 @@
 //! One call, however many attempts it takes.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use holdfast_api::{OCTET_STREAM, Problem, header};
-use reqwest::Method;
+use bytes::Bytes;
+use holdfast_api::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
+use crate::attempt::{Attempt, Call, Payload, attempt};
+use crate::nodes::Nodes;
 
 /// The first wait between two attempts is random up to this, the next up to twice as much, and so on.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
-/// No wait between two attempts is longer.
+/// No wait between two attempts that no node asked for is longer: an election takes less than a second.
 const MAX_BACKOFF: Duration = Duration::from_millis(400);
+/// How many redirects are followed at once. Nodes that disagree about who leads could send a client around for ever.
+const MAX_REDIRECTS: u32 = 3;
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long a call may take with all its attempts.
     pub call_timeout: Duration,
-    /// How long one attempt may take.
+    /// How long one attempt may take. Longer than a node gives a request by itself, so that a node which still works
+    /// answers before it is given up.
     pub attempt_timeout: Duration,
     /// How long a connection may take.
     pub connect_timeout: Duration,
@@ -39,225 +42,203 @@ impl Default for Options {
     }
 }
 
+/// The longest idempotency key, in bytes of printable ASCII.
+const MAX_KEY_BYTES: usize = 255;
+
 /// A client of one cluster. Cheap to clone: a handle.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    key: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Inner {
     http: reqwest::Client,
-    endpoints: Vec<String>,
-    /// Who leads, as far as is known.
-    leader: Mutex<Option<String>>,
-    /// Which endpoint is asked next when nobody is known to lead.
-    turn: AtomicUsize,
+    nodes: Nodes,
     options: Options,
 }
 
-/// What a call sends.
-pub(crate) enum Payload {
-    None,
-    Json(Vec<u8>),
-    Octets(Vec<u8>),
-}
-
-/// What came of one attempt.
-enum Attempt {
-    Done(Vec<u8>),
-    Refused(Box<Problem>),
-    /// Ask that one.
-    Elsewhere(String),
-    /// Nothing was done.
-    NotTaken(String),
-    /// Sent, and no telling.
-    Unknown(String),
-    Senseless(String),
-}
-
 impl Client {
-    /// A client of the cluster whose nodes are at `endpoints`, each `host:port`.
+    /// A client of the cluster whose nodes are at `endpoints`, each `host:port`. Nothing is sent yet.
     ///
     /// # Errors
-    /// When there is no endpoint, or the HTTP client cannot be made.
+    /// When there is no endpoint, one is not an address, or the HTTP client cannot be made.
     pub fn new(
-        endpoints: impl IntoIterator<Item = impl Into<String>>,
+        endpoints: impl IntoIterator<Item = impl AsRef<str>>,
         options: Options,
     ) -> Result<Self, Error> {
-        let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
-        if endpoints.is_empty() {
-            return Err(Error::Unavailable("no endpoint was given".to_owned()));
-        }
+        let nodes = Nodes::new(endpoints)?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .tcp_nodelay(true)
             .connect_timeout(options.connect_timeout)
-            .timeout(options.attempt_timeout)
             .build()
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
-        let (leader, turn) = (Mutex::default(), AtomicUsize::default());
-        Ok(Self(Arc::new(Inner { http, endpoints, leader, turn, options })))
+            .map_err(|error| Error::Invalid(format!("no HTTP client: {error}")))?;
+        Ok(Self { inner: Arc::new(Inner { http, nodes, options }), key: None })
     }
 
-    /// The nodes that this client knows.
+    /// The same client, with a key of the caller's on each change that it makes. It is for one change: a second one on
+    /// the same route is answered as a repeat of the first, or refused when it says something else. Batches carry keys
+    /// inside, and not this one.
+    ///
+    /// # Errors
+    /// When it is not 1 to 255 printable ASCII characters.
+    pub fn with_key(&self, key: &str) -> Result<Self, Error> {
+        let is_key =
+            (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if is_key {
+            Ok(Self { inner: self.inner.clone(), key: Some(key.into()) })
+        } else {
+            Err(Error::Invalid("an idempotency key must have 1 to 255 printable ASCII characters".to_owned()))
+        }
+    }
+
+    /// The key that the caller chose.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The nodes that this client was told of.
     #[must_use]
     pub fn endpoints(&self) -> &[String] {
-        &self.0.endpoints
+        self.inner.nodes.all()
     }
 
-    /// Looks something up on whichever node answers.
+    /// Looks something up, on the leader while one is known and otherwise on whichever node answers.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        parse(&self.call(Method::GET, path, None, &Payload::None).await?)
+        parse(&self.call(&Call::get(path)).await?)
     }
 
-    /// Looks something up on one node.
-    pub(crate) async fn get_from<T: DeserializeOwned>(&self, endpoint: &str, path: &str) -> Result<T, Error> {
-        match self.attempt(endpoint, &Method::GET, path, None, &Payload::None).await {
-            Attempt::Done(body) => parse(&body),
+    /// Asks one node, once; it may take as long as a call.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, node: &str, call: &Call<'_>) -> Result<T, Error> {
+        match attempt(&self.inner.http, node, call, self.inner.options.call_timeout).await {
+            Attempt::Done { body, .. } => parse(&body),
             Attempt::Refused(problem) => Err(Error::Refused(problem)),
-            Attempt::Elsewhere(why) | Attempt::NotTaken(why) | Attempt::Unknown(why) => {
-                Err(Error::Unavailable(why))
+            Attempt::NotTaken { detail, problem, .. } => Err(Error::Unavailable { detail, problem }),
+            Attempt::Unknown(detail) if call.method == reqwest::Method::GET => {
+                Err(Error::Unavailable { detail, problem: None })
             }
-            Attempt::Senseless(why) => Err(Error::Protocol(why)),
+            Attempt::Unknown(detail) => Err(Error::OutcomeUnknown(detail)),
+            Attempt::Elsewhere(leader) => Err(Error::Protocol(format!("{node} sends on to {leader}"))),
+            Attempt::Senseless(detail) => Err(Error::Protocol(detail)),
         }
     }
 
-    /// Changes something. `key` is kept over all attempts.
-    pub(crate) async fn change<B: Serialize, T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        key: Option<&str>,
-        body: &B,
-    ) -> Result<T, Error> {
-        let body = serde_json::to_vec(body).map_err(|error| Error::Protocol(error.to_string()))?;
-        parse(&self.call(method, path, key, &Payload::Json(body)).await?)
-    }
-
-    /// Makes attempts until one succeeds, the cluster says no, or the time is over.
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        key: Option<&str>,
-        payload: &Payload,
-    ) -> Result<Vec<u8>, Error> {
-        let deadline = Instant::now() + self.0.options.call_timeout;
-        let mut backoff = FIRST_BACKOFF;
-        // Once an attempt may have been carried out, that stays so, whatever later ones say.
-        let mut unknown = None;
+    /// Makes attempts until one succeeds, the cluster says no, or the time is over. What cannot be repeated safely is
+    /// not repeated once it may have been carried out.
+    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Bytes, Error> {
+        let Inner { http, nodes, options } = &*self.inner;
+        let deadline = Instant::now() + options.call_timeout;
+        let mut pace = Pace::new(deadline);
+        let mut seen = Seen::default();
         loop {
-            let endpoint = self.target();
-            let attempt = self.attempt(&endpoint, &method, path, key, payload).await;
-            let why = match attempt {
-                Attempt::Done(body) => return Ok(body),
-                Attempt::Refused(problem) => return Err(Error::Refused(problem)),
-                Attempt::Senseless(why) => return Err(Error::Protocol(why)),
-                Attempt::Elsewhere(leader) => {
-                    let is_new = self.lead(Some(leader), &endpoint);
-                    if is_new && Instant::now() < deadline {
-                        continue;
+            let node = nodes.target();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut asked_wait = None;
+            match attempt(http, &node, call, left.min(options.attempt_timeout)).await {
+                Attempt::Done { body, leader } => {
+                    if let Some(leader) = leader.and_then(|leader| crate::nodes::address(&leader).ok()) {
+                        nodes.heard_of(&leader);
                     }
-                    "leadership is changing".to_owned()
+                    return Ok(body);
                 }
-                Attempt::NotTaken(why) => {
-                    self.lead(None, &endpoint);
-                    why
+                Attempt::Refused(problem) => return Err(Error::Refused(problem)),
+                Attempt::Senseless(detail) => return Err(Error::Protocol(detail)),
+                Attempt::Elsewhere(leader) => {
+                    seen.detail = format!("{node}: {leader} leads");
+                    if leader == node {
+                        nodes.failed(&node);
+                    } else {
+                        nodes.heard_of(&leader);
+                        if pace.follow() {
+                            continue;
+                        }
+                    }
                 }
-                Attempt::Unknown(why) => {
-                    self.lead(None, &endpoint);
-                    unknown = Some(why.clone());
-                    why
+                Attempt::NotTaken { detail, problem, wait } => {
+                    nodes.failed(&node);
+                    seen.detail = detail;
+                    seen.problem = problem.or(seen.problem);
+                    asked_wait = wait;
                 }
-            };
-            let wait =
-                Duration::from_micros(fastrand::u64(..=backoff.as_micros().try_into().unwrap_or(u64::MAX)));
-            if Instant::now() + wait >= deadline {
-                return Err(match unknown {
-                    Some(why) if method != Method::GET => Error::OutcomeUnknown(why),
-                    _ => Error::Unavailable(why),
-                });
+                Attempt::Unknown(detail) => {
+                    nodes.failed(&node);
+                    if !call.is_repeatable {
+                        return Err(Error::OutcomeUnknown(detail));
+                    }
+                    seen.unknown = Some(detail.clone());
+                    seen.detail = detail;
+                }
             }
-            sleep(wait).await;
-            backoff = (backoff * 2).min(MAX_BACKOFF);
+            if !pace.wait(asked_wait).await {
+                return Err(seen.into_error(call.method == reqwest::Method::GET));
+            }
         }
     }
+}
 
-    /// The leader, or the next endpoint in turn when nobody is known to lead.
-    fn target(&self) -> String {
-        let leader = self.0.leader.lock().ok().and_then(|leader| leader.clone());
-        leader.unwrap_or_else(|| {
-            let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
-            self.0.endpoints[turn % self.0.endpoints.len()].clone()
-        })
+/// What the attempts of a call have met with.
+#[derive(Default)]
+struct Seen {
+    /// The last of it.
+    detail: String,
+    problem: Option<Box<Problem>>,
+    /// Once an attempt may have been carried out, that stays so, whatever later ones say.
+    unknown: Option<String>,
+}
+
+impl Seen {
+    fn into_error(self, is_look: bool) -> Error {
+        match self.unknown {
+            Some(detail) if !is_look => Error::OutcomeUnknown(detail),
+            _ => Error::Unavailable { detail: self.detail, problem: self.problem },
+        }
+    }
+}
+
+/// How fast attempts follow each other: with full jitter, so that clients which failed together do not come back
+/// together.
+struct Pace {
+    deadline: Instant,
+    backoff: Duration,
+    redirects: u32,
+}
+
+impl Pace {
+    fn new(deadline: Instant) -> Self {
+        Self { deadline, backoff: FIRST_BACKOFF, redirects: 0 }
     }
 
-    /// Takes note of who leads, as `from` tells. False when that is nothing new.
-    fn lead(&self, leader: Option<String>, from: &str) -> bool {
-        let Ok(mut known) = self.0.leader.lock() else { return false };
-        // What a node other than the present leader failed at says nothing about the leader.
-        if leader.is_none() && known.as_deref().is_some_and(|known| known != from) {
+    /// Whether a redirect may be followed without a wait.
+    fn follow(&mut self) -> bool {
+        self.redirects += 1;
+        self.redirects <= MAX_REDIRECTS && Instant::now() < self.deadline
+    }
+
+    /// Waits before the next attempt, at least as long as a node asked. False when that would be past the deadline.
+    async fn wait(&mut self, at_least: Option<Duration>) -> bool {
+        let jitter = self.backoff.mul_f64(fastrand::f64());
+        let wait = at_least.unwrap_or_default() + jitter;
+        if Instant::now() + wait >= self.deadline {
             return false;
         }
-        let is_new = leader.as_deref() != Some(from);
-        *known = leader;
-        is_new
-    }
-
-    async fn attempt(
-        &self,
-        endpoint: &str,
-        method: &Method,
-        path: &str,
-        key: Option<&str>,
-        payload: &Payload,
-    ) -> Attempt {
-        let mut request = self.0.http.request(method.clone(), format!("http://{endpoint}{path}"));
-        if method != Method::GET {
-            request = request.header(header::REDIRECT, "1");
-        }
-        if let Some(key) = key {
-            request = request.header(header::IDEMPOTENCY_KEY, key);
-        }
-        request = match payload {
-            Payload::None => request,
-            Payload::Json(body) => request.header("content-type", "application/json").body(body.clone()),
-            Payload::Octets(body) => request.header("content-type", OCTET_STREAM).body(body.clone()),
-        };
-        match request.send().await {
-            Ok(response) => read(response).await,
-            Err(error) if error.is_connect() => Attempt::NotTaken(format!("{endpoint}: {error}")),
-            Err(error) => Attempt::Unknown(format!("{endpoint}: {error}")),
-        }
+        sleep(wait).await;
+        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
+        self.redirects = 0;
+        true
     }
 }
 
-async fn read(response: reqwest::Response) -> Attempt {
-    let status = response.status().as_u16();
-    if status == 307 {
-        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-        let leader =
-            location.and_then(|url| url.strip_prefix("http://")).and_then(|rest| rest.split('/').next());
-        return match leader {
-            Some(leader) => Attempt::Elsewhere(leader.to_owned()),
-            None => Attempt::Senseless("a redirect without a target".to_owned()),
-        };
-    }
-    let body = match response.bytes().await {
-        Ok(body) => body.to_vec(),
-        Err(error) => return Attempt::Unknown(error.to_string()),
-    };
-    if (200..300).contains(&status) {
-        return Attempt::Done(body);
-    }
-    match serde_json::from_slice::<Problem>(&body) {
-        Ok(problem) if problem.code.may_have_effect() => Attempt::Unknown(problem.detail),
-        Ok(problem) if problem.retryable => Attempt::NotTaken(problem.detail),
-        Ok(problem) => Attempt::Refused(Box::new(problem)),
-        Err(_) => Attempt::Senseless(format!("status {status} without a problem")),
-    }
+/// A body as JSON.
+pub(crate) fn payload<B: Serialize>(body: &B) -> Result<Payload, Error> {
+    let bytes = serde_json::to_vec(body)
+        .map_err(|error| Error::Invalid(format!("the body cannot be written: {error}")))?;
+    Ok(Payload::Json(bytes.into()))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+/// The answer in a body.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| Error::Protocol(error.to_string()))
 }

@@ -1,12 +1,19 @@
 //! Client of a Holdfast cluster.
 //!
-//! It asks once who leads and then talks to the leader; it finds the next one when that dies, and tries again only what
-//! is safe to repeat. Every change carries an id or an idempotency key that it keeps over retries, so a change that was
-//! sent twice has one effect.
+//! It learns who leads from the first answer and then talks to the leader; it finds the next one when that dies, and
+//! tries again only what is safe to repeat. Every change carries an id of its own or an idempotency key, made once and
+//! kept over all attempts, so a change that was sent twice has one effect.
+//!
+//! Where a change names a hold, a transfer or a store's event, that name makes a repeat safe and no key is sent: the
+//! cluster remembers keys in bounded room, which is for changes that have nothing else. A *part* of a hold or transfer
+//! is such a change.
 
+mod attempt;
+mod batch;
 mod calls;
 mod client;
 mod error;
+mod nodes;
 mod pages;
 
 pub use client::{Client, Options};

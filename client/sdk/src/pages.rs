@@ -39,6 +39,11 @@ impl Paged for MovementPage {
     }
 }
 
+/// A parameter of a query. Of all that an id may have, only the plus sign means something else there.
+fn parameter(name: &str, id: &str) -> String {
+    format!("&{name}={}", id.replace('+', "%2B"))
+}
+
 impl Client {
     /// A store's rows, in the order in which they came to be.
     pub fn rows_of_store(&self, store: &StoreId) -> impl Stream<Item = Result<Row, Error>> + Unpin + use<> {
@@ -50,14 +55,17 @@ impl Client {
         self.pages::<RowPage>(format!("/items/{item}?limit={PAGE}"), "after", None)
     }
 
-    /// Movements after a sequence, oldest first, up to the last one that has happened.
+    /// Movements after a sequence, oldest first, up to the last one that has happened; only a store's, or an item's,
+    /// when one is given.
     pub fn movements(
         &self,
         after: u64,
         store: Option<&StoreId>,
+        item: Option<&ItemId>,
     ) -> impl Stream<Item = Result<Movement, Error>> + Unpin + use<> {
-        let filter = store.map(|store| format!("&storeId={store}")).unwrap_or_default();
-        self.pages::<MovementPage>(format!("/movements?limit={PAGE}{filter}"), "after", Some(after))
+        let store = store.map(|store| parameter("storeId", store.as_str())).unwrap_or_default();
+        let item = item.map(|item| parameter("itemId", item.as_str())).unwrap_or_default();
+        self.pages::<MovementPage>(format!("/movements?limit={PAGE}{store}{item}"), "after", Some(after))
     }
 
     /// A row's movements, newest first.
