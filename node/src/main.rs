@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use holdfast_node::{Command, Config, Outcome, Parsed, init_logs, run};
 use holdfast_replica::Member;
 
+/// Requests are made of many small pieces that one thread makes and another drops.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A wrong setting, or a data directory that this node must not use.
 const EXIT_CANNOT_START: u8 = 2;
 /// The node stopped by itself; the log says why.
