@@ -12,6 +12,8 @@ pub struct Answer {
     pub headers: reqwest::header::HeaderMap,
     /// The body as JSON; null when it is none.
     pub body: Value,
+    /// The body as it came; empty when it is no text.
+    pub text: String,
 }
 
 impl Answer {
@@ -94,15 +96,17 @@ impl Http {
                 match response.bytes().await {
                     Ok(bytes) => {
                         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-                        Answer { status, headers, body }
+                        let text = String::from_utf8(bytes.into()).unwrap_or_default();
+                        Answer { status, headers, body, text }
                     }
-                    Err(_) => Answer { status: 0, headers, body: Value::Null },
+                    Err(_) => Answer { status: 0, headers, body: Value::Null, text: String::new() },
                 }
             }
             Err(error) => Answer {
                 status: 0,
                 headers: reqwest::header::HeaderMap::new(),
                 body: Value::String(error.to_string()),
+                text: String::new(),
             },
         }
     }
