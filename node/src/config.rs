@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use holdfast_replica::{Member, Options, Timing};
@@ -198,7 +199,12 @@ impl Parsed {
     fn from_args(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, ConfigError> {
         let matches = Cli::command().try_get_matches_from(args).map_err(|error| {
             if error.use_stderr() {
-                ConfigError(error.to_string().trim_start_matches("error: ").trim_end().to_owned())
+                let text = error.to_string();
+                ConfigError(format!(
+                    "{}{}",
+                    text.trim_start_matches("error: ").trim_end(),
+                    from_where(&error)
+                ))
             } else {
                 error.exit()
             }
@@ -212,6 +218,25 @@ impl Parsed {
             cli.settings.fill(read_table(&path, from_flag)?);
         }
         Ok(Self { command: None, config: Some(Config::new(cli.settings)?) })
+    }
+}
+
+/// Where a value that was not taken came from, when that was not the command line: the library names the flag alone.
+fn from_where(error: &clap::Error) -> String {
+    let (Some(ContextValue::String(flag)), Some(ContextValue::String(value))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+    else {
+        return String::new();
+    };
+    let flag = flag.trim_start_matches("--").split(' ').next().unwrap_or_default();
+    let command = Cli::command();
+    let name = command.get_arguments().find(|arg| arg.get_long() == Some(flag)).and_then(clap::Arg::get_env);
+    let is_environment = name.and_then(std::env::var_os).is_some_and(|given| given == value.as_str());
+    match name
+        .filter(|_| is_environment && !std::env::args().any(|arg| arg.starts_with(&format!("--{flag}"))))
+    {
+        Some(name) => format!(" (from the environment: {}={value})", name.display()),
+        None => String::new(),
     }
 }
 

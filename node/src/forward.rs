@@ -41,9 +41,9 @@ impl Forwarder {
         Self { client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
-    /// Sends a request on to the leader.
-    pub async fn forward(&self, leader: &Member, parts: &Parts, body: Bytes) -> Forwarded {
-        let Some(request) = request_to(leader, parts, body) else { return Forwarded::NotTaken };
+    /// Sends a request on to the leader, which works on it for `left` at most.
+    pub async fn forward(&self, leader: &Member, parts: &Parts, body: Bytes, left: Duration) -> Forwarded {
+        let Some(request) = request_to(leader, parts, body, left) else { return Forwarded::NotTaken };
         match self.client.request(request).await {
             Ok(response) => {
                 let response = response.map(Body::new);
@@ -81,7 +81,7 @@ fn path(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
-fn request_to(leader: &Member, parts: &Parts, body: Bytes) -> Option<Request<Body>> {
+fn request_to(leader: &Member, parts: &Parts, body: Bytes, left: Duration) -> Option<Request<Body>> {
     let mut request = Request::builder().method(parts.method.clone()).uri(format!(
         "http://{}{}",
         leader.http,
@@ -91,5 +91,7 @@ fn request_to(leader: &Member, parts: &Parts, body: Bytes) -> Option<Request<Bod
     for (name, value) in kept.iter().filter_map(|name| parts.headers.get(*name).map(|value| (*name, value))) {
         request = request.header(name, value);
     }
-    request.header(header::FORWARDED, "1").body(Body::from(body)).ok()
+    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    request = request.header(header::FORWARDED, "1").header(header::TIMEOUT_MS, left_ms);
+    request.body(Body::from(body)).ok()
 }

@@ -68,6 +68,21 @@ impl Whole {
         serde_json::from_slice(&self.body).map_err(|error| unreadable(&error))
     }
 
+    /// How long it may be worked on: as long as any request, or as its caller waits when that is shorter.
+    ///
+    /// # Errors
+    /// When the caller says it in something else than whole milliseconds.
+    fn time(&self, app: &App) -> Result<Duration, Problem> {
+        let Some(value) = self.parts.headers.get(header::TIMEOUT_MS) else {
+            return Ok(app.request_timeout());
+        };
+        let millis =
+            value.to_str().ok().and_then(|text| text.parse().ok()).filter(|&millis: &u64| millis > 0);
+        let millis =
+            millis.ok_or_else(|| malformed("Holdfast-Timeout-Ms must be whole milliseconds from 1"))?;
+        Ok(app.request_timeout().min(Duration::from_millis(millis)))
+    }
+
     /// Whether the body says that it is of this content type.
     pub fn has_content_type(&self, wanted: &str) -> bool {
         let value =
@@ -272,7 +287,8 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
     can_repeat: bool,
     attempt: impl Fn(Duration) -> F,
 ) -> Result<T, Response> {
-    let deadline = Instant::now() + app.request_timeout();
+    let time = whole.time(app).map_err(|refused| problem(&refused))?;
+    let deadline = Instant::now() + time;
     loop {
         let leader = match attempt(deadline.saturating_duration_since(Instant::now())).await {
             Attempt::Done(done) => return Ok(done),
@@ -285,7 +301,8 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
         if whole.parts.headers.get(header::REDIRECT).is_some_and(|value| value == "1") {
             return Err(redirect(&leader, &whole.parts));
         }
-        let forward = app.forwarder().forward(&leader, &whole.parts, whole.body.clone());
+        let left = deadline.saturating_duration_since(Instant::now());
+        let forward = app.forwarder().forward(&leader, &whole.parts, whole.body.clone(), left);
         match timeout_at(deadline, forward).await {
             Ok(Forwarded::Answer(response)) => return Err(response),
             Ok(Forwarded::Unknown) if can_repeat && Instant::now() < deadline => sleep(LOOK_AGAIN).await,

@@ -58,7 +58,8 @@ pub async fn attempt(http: &reqwest::Client, node: &str, call: &Call<'_>, timeou
     let mut request =
         http.request(call.method.clone(), format!("http://{node}{}", call.path)).timeout(timeout);
     if call.method != Method::GET {
-        request = request.header(header::REDIRECT, "1");
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        request = request.header(header::REDIRECT, "1").header(header::TIMEOUT_MS, timeout_ms);
     }
     if let Some(key) = call.key {
         request = request.header(header::IDEMPOTENCY_KEY, key);

@@ -33,6 +33,8 @@ pub mod header {
     pub const LEADER: &str = "holdfast-leader";
     /// `1` asks for 307 to the leader instead of forwarding.
     pub const REDIRECT: &str = "holdfast-redirect";
+    /// How long the caller waits for an answer, in milliseconds: a node does not work on a change for longer.
+    pub const TIMEOUT_MS: &str = "holdfast-timeout-ms";
     /// Set on a forwarded request: it is not forwarded again.
     pub const FORWARDED: &str = "holdfast-forwarded";
 }

@@ -23,7 +23,7 @@ pub enum SubmitError {
         leader: Member,
     },
     /// Nobody leads, and nobody did before the deadline; nothing was done.
-    #[error("no leader: a majority of the members is needed")]
+    #[error("no leader took it in time: a majority of the members is needed")]
     NoLeader,
     /// Too many commands wait already; nothing was done.
     #[error("overloaded: {queued} commands wait")]

@@ -259,7 +259,14 @@ async fn every_error_is_a_problem() {
     let large = json!({"qty": 1, "owner": "x".repeat(9 << 20)});
     http.post(reserve, large).await.expect_problem(413, "too_large");
     http.post_with_key(reserve, &"k".repeat(256), json!({"qty": 1})).await.expect_problem(400, "malformed");
+    for time in ["soon", "0", "-1"] {
+        let answer =
+            http.send(Method::POST, reserve, &[("Holdfast-Timeout-Ms", time)], Some(json!({"qty": 1}))).await;
+        answer.expect_problem(400, "malformed");
+    }
     assert_eq!(row(&http, "S1", "A").await["reserved"], 0, "none of these changed anything");
+    let patient = [("Holdfast-Timeout-Ms", "60000")];
+    http.send(Method::POST, reserve, &patient, Some(json!({"qty": 1}))).await.expect(201);
 }
 
 #[tokio::test]

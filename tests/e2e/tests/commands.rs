@@ -133,6 +133,19 @@ async fn a_directory_that_must_not_be_used_is_refused_in_one_line() {
     assert!(output.contains("this directory is member 1's, but this node was started as 9"), "{output}");
 }
 
+#[test]
+fn a_wrong_value_from_the_environment_names_the_variable() {
+    let mut command = std::process::Command::new(binary("holdfast-node"));
+    let output =
+        command.args(["--id", "1"]).env("HOLDFAST_MAX_QUEUE", "many").output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("HOLDFAST_MAX_QUEUE=many"), "{}", text(&output));
+    let mut command = std::process::Command::new(binary("holdfast-node"));
+    command.args(["--id", "1", "--max-queue", "many"]).env("HOLDFAST_MAX_QUEUE", "many");
+    let output = command.output().expect("the program runs");
+    assert!(!text(&output).contains("HOLDFAST_MAX_QUEUE"), "{}", text(&output));
+}
+
 #[tokio::test]
 async fn the_survivor_of_a_lost_majority_becomes_a_cluster_of_its_own() {
     let mut cluster = Cluster::start(3).await;
