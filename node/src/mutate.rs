@@ -9,7 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, OCTET_STREAM, Problem, header};
-use holdfast_model::{Command, HoldId, Key, Request as ModelRequest, TransferId, fingerprint};
+use holdfast_model::{
+    Command, HoldId, Key, OrderAction, OrderId, Request as ModelRequest, TransferId, fingerprint,
+};
 use holdfast_replica::{AdminError, LedgerError, Member, SubmitError, Submitted};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -162,6 +164,16 @@ fn make_id(command: &mut Command) {
         Command::Reserve { hold, .. } if hold.uuid().is_nil() => *hold = HoldId::from_uuid(Uuid::now_v7()),
         Command::Transfer { transfer, .. } if transfer.uuid().is_nil() => {
             *transfer = TransferId::from_uuid(Uuid::now_v7());
+        }
+        Command::Order { order, action } => {
+            if order.uuid().is_nil() {
+                *order = OrderId::from_uuid(Uuid::now_v7());
+            }
+            if let OrderAction::Place { hold, .. } | OrderAction::ReplaceLines { hold, .. } = action
+                && hold.uuid().is_nil()
+            {
+                *hold = HoldId::from_uuid(Uuid::now_v7());
+            }
         }
         _ => {}
     }
@@ -325,6 +337,11 @@ fn names_itself(command: &Command) -> bool {
         | Command::CancelTransfer { .. } => true,
         Command::Reserve { hold, .. } => !hold.uuid().is_nil(),
         Command::Transfer { transfer, .. } => !transfer.uuid().is_nil(),
+        Command::Order { order, action } => match action {
+            OrderAction::Place { .. } => !order.uuid().is_nil(),
+            OrderAction::ReplaceLines { hold, .. } => !hold.uuid().is_nil(),
+            OrderAction::Pay { .. } | OrderAction::Cancel { .. } | OrderAction::Refund { .. } => true,
+        },
         Command::Count { event, .. } | Command::RecordSale { event, .. } | Command::Receive { event, .. } => {
             event.is_some()
         }

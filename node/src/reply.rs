@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use holdfast_api::{ErrorCode, Hold, PROBLEM_JSON, Problem, Row, Transfer, header, settings};
+use holdfast_api::{ErrorCode, Hold, Order, PROBLEM_JSON, Problem, Row, Transfer, header, settings};
 use holdfast_model::{Outcome, Reply};
 use holdfast_replica::{AdminError, LedgerError, ReadError, SubmitError};
 use serde::Serialize;
@@ -64,6 +64,7 @@ fn of_outcome(status: u16, outcome: &Outcome) -> Response {
         Outcome::Row(row) | Outcome::Removed(row) => json(status, &Row::from(row)),
         Outcome::Hold(hold) => json(status, &Hold::from(hold)),
         Outcome::Transfer(transfer) => json(status, &Transfer::from(transfer)),
+        Outcome::Order(order) => json(status, &Order::from(order)),
         Outcome::Configured(config) => json(status, &settings(config)),
         Outcome::Trimmed(start) => json(status, &serde_json::json!({"oldestSeq": start.0})),
         Outcome::ModelVersion(version) => json(status, &serde_json::json!({"modelVersion": version})),

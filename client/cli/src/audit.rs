@@ -193,10 +193,18 @@ mod tests {
     fn audit(seq: u64, stock: &str, violations: &[u8]) -> Audit {
         let part = || "00".to_owned();
         let (total, stock) = (part(), stock.to_owned());
-        let digest = Digest { total, stock, holds: part(), transfers: part(), keys: part(), config: part() };
+        let digest = Digest {
+            total,
+            stock,
+            holds: part(),
+            transfers: part(),
+            orders: part(),
+            keys: part(),
+            config: part(),
+        };
         let violation = |&invariant: &u8| Violation { invariant, detail: "S1/A".to_owned() };
         let violations = violations.iter().map(violation).collect();
-        Audit { seq, rows: 1, holds: 0, movements: seq, digest, violations }
+        Audit { seq, rows: 1, holds: 0, orders: 0, movements: seq, digest, violations }
     }
 
     fn dead() -> Asked<Audit> {

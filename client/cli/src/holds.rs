@@ -76,7 +76,7 @@ pub enum HoldCommand {
 }
 
 /// A line of the command line.
-fn line(text: &str) -> Result<LineBody, String> {
+pub fn line(text: &str) -> Result<LineBody, String> {
     let expected = || format!("expected STORE/ITEM=QTY, got {text:?}");
     let (row, qty) = text.rsplit_once('=').ok_or_else(expected)?;
     let (store, item) = row.split_once('/').ok_or_else(expected)?;

@@ -10,6 +10,7 @@ mod holds;
 mod import;
 mod ledger;
 mod movements;
+mod orders;
 mod output;
 mod recover;
 mod replay;
@@ -79,12 +80,15 @@ enum Command {
     /// Look at holds
     #[command(subcommand)]
     Hold(holds::HoldCommand),
+    /// Orders: placed, changed, paid, taken back, given their money back
+    #[command(subcommand)]
+    Order(orders::OrderCommand),
     /// Goods on their way between stores
     #[command(subcommand)]
     Transfer(transfers::TransferCommand),
-    /// The ledger: all movements, one item's history, or an item as it was
+    /// The ledger: all records, one item's history, or an item as it was
     ///
-    /// Movements come oldest first; with --store and --item, the history of that row, newest first.
+    /// Records come oldest first; with --store and --item, the history of that row, newest first.
     Movements(movements::Movements),
     /// Make rows from a CSV file with the columns storeId,itemId,available
     ///
@@ -161,6 +165,7 @@ async fn run(cli: Cli, out: &Output) -> Done {
         Command::Release(command) => command.run(&client, out).await,
         Command::Extend(command) => command.run(&client, out).await,
         Command::Hold(command) => command.run(&client, out).await,
+        Command::Order(command) => command.run(&client, out).await,
         Command::Transfer(command) => command.run(&client, out).await,
         Command::Movements(command) => command.run(&client, out).await,
         Command::Import(command) => command.run(&client, out).await,
@@ -200,6 +205,17 @@ mod tests {
             &["holdfast", "sku", "list"],
             &["holdfast", "sku", "policy", "S1", "A"],
             &["holdfast", "movements", "--at-seq", "3"],
+            &["holdfast", "order", "place"],
+            &["holdfast", "order", "list", "--status", "lost"],
+            &[
+                "holdfast",
+                "order",
+                "pay",
+                "O-01a20dc2-446b-724d-bce1-e99c8f060962",
+                "p1",
+                "--currency",
+                "EUR",
+            ],
             &["holdfast", "replay", "x.csv", "--buyers", "0"],
             &["holdfast", "replay", "x.csv", "--share", "-1"],
             &["holdfast", "replay", "x.csv", "--release-percent", "101"],

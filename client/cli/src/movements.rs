@@ -4,7 +4,7 @@ use clap::Args;
 use comfy_table::Table;
 use futures_util::{StreamExt, TryStreamExt};
 use holdfast_sdk::Client;
-use holdfast_sdk::api::Movement;
+use holdfast_sdk::api::Record;
 use holdfast_sdk::model::{ItemId, StoreId};
 
 use crate::Done;
@@ -20,13 +20,13 @@ pub struct Movements {
     /// Only this item's
     #[arg(long)]
     item: Option<ItemId>,
-    /// Only movements after this sequence; not for a row's history
+    /// Only records after this sequence; not for a row's history
     #[arg(long)]
     after: Option<u64>,
     /// How many at most
     #[arg(long, default_value_t = 100)]
     limit: usize,
-    /// With --store and --item: the row as it was right after this sequence, instead of movements
+    /// With --store and --item: the row as it was right after this sequence, instead of records
     #[arg(long, requires = "store", requires = "item", conflicts_with = "after")]
     at_seq: Option<u64>,
 }
@@ -34,7 +34,7 @@ pub struct Movements {
 impl Movements {
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
-        let found: Vec<Movement> = match (&self.store, &self.item, self.at_seq, self.after) {
+        let found: Vec<Record> = match (&self.store, &self.item, self.at_seq, self.after) {
             (Some(store), Some(item), Some(seq), _) => {
                 let then = client.row_at(store, item, seq).await?;
                 return out.print(&then, as_it_was);
@@ -47,7 +47,7 @@ impl Movements {
                 client.movements(after, store.as_ref(), item.as_ref()).take(self.limit).try_collect().await?
             }
         };
-        out.print(&found, |found: &Vec<Movement>| tables::movements(found))
+        out.print(&found, |found: &Vec<Record>| tables::records(found))
     }
 }
 

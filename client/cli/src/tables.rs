@@ -1,10 +1,10 @@
-//! Rows, holds, transfers and movements as tables.
+//! Rows, holds, transfers and records of the ledger as tables.
 
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 use hdrhistogram::Histogram;
-use holdfast_sdk::api::{Hold, Movement, Row, Transfer};
+use holdfast_sdk::api::{Hold, HoldLine, Record, Row, Transfer};
 use serde_json::{Value, json};
 
 /// Longer durations are counted as this one, so that a histogram stays small.
@@ -67,9 +67,14 @@ pub fn rows(rows: &[Row]) -> Table {
 
 /// A hold's lines.
 pub fn hold(hold: &Hold) -> Table {
+    hold_lines(&hold.lines)
+}
+
+/// Lines of a hold or an order.
+pub fn hold_lines(lines: &[HoldLine]) -> Table {
     let mut table =
         table(&["store", "item", "requested", "granted", "reserved", "confirmed", "released", "expired"]);
-    for line in &hold.lines {
+    for line in lines {
         let counts =
             [line.requested, line.granted, line.reserved, line.confirmed, line.released, line.expired];
         let names = [line.store_id.clone(), line.item_id.clone()];
@@ -107,8 +112,8 @@ pub fn transfer(transfer: &Transfer) -> Table {
     numbers(table, 5)
 }
 
-/// Movements.
-pub fn movements(movements: &[Movement]) -> Table {
+/// Records of the ledger.
+pub fn records(records: &[Record]) -> Table {
     let mut table = table(&[
         "seq",
         "at",
@@ -122,21 +127,32 @@ pub fn movements(movements: &[Movement]) -> Table {
         "by",
         "reason",
     ]);
-    for movement in movements {
-        let by = movement.hold_id.as_ref().or(movement.transfer_id.as_ref()).or(movement.event_id.as_ref());
-        table.add_row(vec![
-            movement.seq.to_string(),
-            movement.at.clone(),
-            movement.kind.clone(),
-            movement.store_id.clone(),
-            movement.item_id.clone(),
-            movement.qty.to_string(),
-            movement.available.to_string(),
-            movement.reserved.to_string(),
-            movement.version.to_string(),
-            by.cloned().unwrap_or_default(),
-            movement.reason.clone().unwrap_or_default(),
-        ]);
+    for record in records {
+        table.add_row(match record {
+            Record::Movement(movement) => {
+                let by = movement.order_id.as_ref().or(movement.hold_id.as_ref());
+                let by = by.or(movement.transfer_id.as_ref()).or(movement.event_id.as_ref());
+                vec![
+                    movement.seq.to_string(),
+                    movement.at.clone(),
+                    movement.kind.clone(),
+                    movement.store_id.clone(),
+                    movement.item_id.clone(),
+                    movement.qty.to_string(),
+                    movement.available.to_string(),
+                    movement.reserved.to_string(),
+                    movement.version.to_string(),
+                    by.cloned().unwrap_or_default(),
+                    movement.reason.clone().unwrap_or_default(),
+                ]
+            }
+            Record::Order(event) => {
+                let mut row = vec![event.seq.to_string(), event.at.clone(), event.kind.clone()];
+                row.resize(9, String::new());
+                row.extend([event.order_id.clone(), event.reason.clone().unwrap_or_default()]);
+                row
+            }
+        });
     }
     table
 }

@@ -2,11 +2,11 @@
 //! sent.
 
 use holdfast_api::WireRequest;
-use holdfast_model::{Command, Reply, codec};
+use holdfast_model::{Command, HoldId, OrderAction, OrderId, Reply, codec};
 use reqwest::Method;
 
 use crate::attempt::{Call, Payload};
-use crate::calls::{new_hold_id, new_key, new_transfer_id};
+use crate::calls::{new_hold_id, new_key, new_order_id, new_transfer_id};
 use crate::{Client, Error};
 
 impl Client {
@@ -35,10 +35,31 @@ fn name(request: &mut WireRequest) {
     match &mut request.command {
         Command::Reserve { hold, .. } if hold.uuid().is_nil() => *hold = new_hold_id(),
         Command::Transfer { transfer, .. } if transfer.uuid().is_nil() => *transfer = new_transfer_id(),
+        Command::Order { order, action } => name_order(order, action),
         command if is_named(command) => {}
         _ => {
             request.idempotency_key.get_or_insert_with(new_key);
         }
+    }
+}
+
+/// Gives an order and its hold the ids that they lack: what is done to an order is known by these.
+fn name_order(order: &mut OrderId, action: &mut OrderAction) {
+    match action {
+        OrderAction::Place { hold, .. } => {
+            if order.uuid().is_nil() {
+                *order = new_order_id();
+            }
+            name_hold(hold);
+        }
+        OrderAction::ReplaceLines { hold, .. } => name_hold(hold),
+        OrderAction::Pay { .. } | OrderAction::Cancel { .. } | OrderAction::Refund { .. } => {}
+    }
+}
+
+fn name_hold(hold: &mut HoldId) {
+    if hold.uuid().is_nil() {
+        *hold = new_hold_id();
     }
 }
 
@@ -48,6 +69,11 @@ pub(crate) fn is_named(command: &Command) -> bool {
         Command::Tick => true,
         Command::Reserve { hold, .. } => !hold.uuid().is_nil(),
         Command::Transfer { transfer, .. } => !transfer.uuid().is_nil(),
+        Command::Order { order, action } => match action {
+            OrderAction::Place { .. } => !order.uuid().is_nil(),
+            OrderAction::ReplaceLines { hold, .. } => !hold.uuid().is_nil(),
+            OrderAction::Pay { .. } | OrderAction::Cancel { .. } | OrderAction::Refund { .. } => true,
+        },
         Command::Confirm { lines, .. } | Command::Release { lines, .. } => lines.is_none(),
         Command::ReceiveTransfer { qty, .. } => qty.is_none(),
         Command::CloseTransfer { .. } | Command::CancelTransfer { .. } => true,
@@ -67,7 +93,7 @@ pub(crate) fn is_named(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_model::{HoldId, ItemId, Line, Quantity, StoreId};
+    use holdfast_model::{ItemId, Line, Quantity, StoreId};
     use uuid::Uuid;
 
     use super::*;
@@ -106,6 +132,18 @@ mod tests {
         assert_eq!(named(Command::Confirm { hold, lines: None, reacquire: false }).idempotency_key, None);
         assert_eq!(named(Command::Release { hold, lines: None, reason: None }).idempotency_key, None);
         assert!(named(Command::Extend { hold, ttl_ms: 1000 }).idempotency_key.is_some());
+    }
+
+    #[test]
+    fn an_order_gets_ids_and_no_key() {
+        let (order, hold) = (OrderId::from_uuid(Uuid::nil()), HoldId::from_uuid(Uuid::nil()));
+        let (lines, ttl_ms, owner, reference) = (vec![line()], None, None, None);
+        let action = OrderAction::Place { hold, lines, ttl_ms, owner, reference };
+        let made = named(Command::Order { order, action });
+        let Command::Order { order, action: OrderAction::Place { hold, .. } } = made.command else {
+            panic!("it stays an order")
+        };
+        assert!(!order.uuid().is_nil() && !hold.uuid().is_nil() && made.idempotency_key.is_none());
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use holdfast_api::{
     AddMember, Adjust, Audit, BatchBody, BatchCommand, BatchResult, Cancel, Close, Confirm, ConfirmHold,
-    Count, Extend, Hold, NewHold, NewSku, NewTransfer, Policy, Receive, ReceiveTransfer, Release,
-    ReleaseHold, Reserve, Retire, Row, Sale, Settings, Status, Transfer, TransferLeadership, TrimLedger,
+    Count, Extend, Hold, NewHold, NewSku, NewTransfer, Order, PayOrder, PlaceOrder, Policy, Receive,
+    ReceiveTransfer, RefundOrder, Release, ReleaseHold, ReplaceOrderLines, Reserve, Retire, Row, Sale,
+    Settings, Status, Transfer, TransferLeadership, TrimLedger,
 };
-use holdfast_model::{HoldId, ItemId, StoreId, TransferId};
+use holdfast_model::{HoldId, ItemId, OrderId, StoreId, TransferId};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::{Client, Error};
 
 /// What makes a repeat of a change safe.
 enum Repeat {
-    /// It names a hold, a transfer or a store's event, or sets what it sets however often it comes.
+    /// It names a hold, a transfer, an order or a store's event, or sets what it sets however often it comes.
     Named,
     /// A key, made here.
     Keyed,
@@ -187,6 +188,49 @@ impl Client {
     }
 }
 
+/// The calls about orders.
+///
+/// # Errors
+/// Each call fails as [`Error`] says.
+impl Client {
+    /// Places an order; ids are made where there are none.
+    pub async fn place_order(&self, mut body: PlaceOrder) -> Result<Order, Error> {
+        body.order_id.get_or_insert_with(new_order_id);
+        body.hold_id.get_or_insert_with(new_hold_id);
+        self.change(Method::POST, "/orders", Repeat::Named, &body).await
+    }
+
+    /// An order.
+    pub async fn get_order(&self, order: OrderId) -> Result<Order, Error> {
+        self.get(&format!("/orders/{order}")).await
+    }
+
+    /// Gives an order other lines; the id of its new hold is made when there is none.
+    pub async fn replace_order_lines(
+        &self,
+        order: OrderId,
+        mut body: ReplaceOrderLines,
+    ) -> Result<Order, Error> {
+        body.hold_id.get_or_insert_with(new_hold_id);
+        self.change(Method::PUT, &format!("/orders/{order}/lines"), Repeat::Named, &body).await
+    }
+
+    /// Says how a payment of an order went.
+    pub async fn pay_order(&self, order: OrderId, body: &PayOrder) -> Result<Order, Error> {
+        self.change(Method::POST, &format!("/orders/{order}/payment"), Repeat::Named, body).await
+    }
+
+    /// Takes an order back before it is paid.
+    pub async fn cancel_order(&self, order: OrderId, body: &Cancel) -> Result<Order, Error> {
+        self.change(Method::POST, &format!("/orders/{order}/cancel"), Repeat::Named, body).await
+    }
+
+    /// Says that a payment which was owed was given back.
+    pub async fn refund_order(&self, order: OrderId, body: &RefundOrder) -> Result<Order, Error> {
+        self.change(Method::POST, &format!("/orders/{order}/refund"), Repeat::Named, body).await
+    }
+}
+
 /// The calls about the cluster and its settings.
 ///
 /// # Errors
@@ -289,4 +333,9 @@ pub(crate) fn new_hold_id() -> HoldId {
 /// An id for a new transfer.
 pub(crate) fn new_transfer_id() -> TransferId {
     TransferId::from_uuid(Uuid::now_v7())
+}
+
+/// An id for a new order.
+pub(crate) fn new_order_id() -> OrderId {
+    OrderId::from_uuid(Uuid::now_v7())
 }

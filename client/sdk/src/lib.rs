@@ -4,7 +4,7 @@
 //! tries again only what is safe to repeat. Every change carries an id of its own or an idempotency key, made once and
 //! kept over all attempts, so a change that was sent twice has one effect.
 //!
-//! Where a change names a hold, a transfer or a store's event, that name makes a repeat safe and no key is sent: the
+//! Where a change names a hold, a transfer, an order or a store's event, that name makes a repeat safe and no key is sent: the
 //! cluster remembers keys in bounded room, which is for changes that have nothing else. A *part* of a hold or transfer
 //! is such a change.
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use futures_util::stream::{self, Stream};
-use holdfast_api::{Movement, MovementPage, Row, RowPage};
+use holdfast_api::{MovementPage, Order, OrderPage, Record, Row, RowPage};
 use holdfast_model::{ItemId, StoreId};
 use serde::de::DeserializeOwned;
 
@@ -33,9 +33,16 @@ impl Paged for RowPage {
 }
 
 impl Paged for MovementPage {
-    type Record = Movement;
-    fn split(self) -> (Vec<Movement>, Option<u64>) {
+    type Record = Record;
+    fn split(self) -> (Vec<Record>, Option<u64>) {
         (self.movements, self.next)
+    }
+}
+
+impl Paged for OrderPage {
+    type Record = Order;
+    fn split(self) -> (Vec<Order>, Option<u64>) {
+        (self.orders, self.next)
     }
 }
 
@@ -55,14 +62,20 @@ impl Client {
         self.pages::<RowPage>(format!("/items/{item}?limit={PAGE}"), "after", None)
     }
 
-    /// Movements after a sequence, oldest first, up to the last one that has happened; only a store's, or an item's,
+    /// Orders, in the order in which they were placed; only those of a status, or of `REFUND_DUE`, when one is given.
+    pub fn orders(&self, status: Option<&str>) -> impl Stream<Item = Result<Order, Error>> + Unpin + use<> {
+        let status = status.map(|status| parameter("status", status)).unwrap_or_default();
+        self.pages::<OrderPage>(format!("/orders?limit={PAGE}{status}"), "after", None)
+    }
+
+    /// Records of the ledger after a sequence, oldest first, up to the last one that has happened; only a store's, or an item's,
     /// when one is given.
     pub fn movements(
         &self,
         after: u64,
         store: Option<&StoreId>,
         item: Option<&ItemId>,
-    ) -> impl Stream<Item = Result<Movement, Error>> + Unpin + use<> {
+    ) -> impl Stream<Item = Result<Record, Error>> + Unpin + use<> {
         let store = store.map(|store| parameter("storeId", store.as_str())).unwrap_or_default();
         let item = item.map(|item| parameter("itemId", item.as_str())).unwrap_or_default();
         self.pages::<MovementPage>(format!("/movements?limit={PAGE}{store}{item}"), "after", Some(after))
@@ -73,7 +86,7 @@ impl Client {
         &self,
         store: &StoreId,
         item: &ItemId,
-    ) -> impl Stream<Item = Result<Movement, Error>> + Unpin + use<> {
+    ) -> impl Stream<Item = Result<Record, Error>> + Unpin + use<> {
         let path = format!("/inventory/{store}/items/{item}/movements?limit={PAGE}");
         self.pages::<MovementPage>(path, "before", None)
     }

@@ -1,9 +1,11 @@
 //! Many commands in one request and one log entry, each decided by itself.
 //!
-//! In JSON a command is an object with its name as `op`, the row, hold or transfer that it is about, and the members of
+//! In JSON a command is an object with its name as `op`, the row, hold, transfer or order that it is about, and the members of
 //! the body of its own route: `{"op": "adjust", "storeId": "S1", "itemId": "A", "delta": -1, "reason": "broken"}`.
 
-use holdfast_model::{Command, CountBasis, HoldId, ItemId, Outcome, Reply, Seq, StoreId, TransferId};
+use holdfast_model::{
+    Command, CountBasis, HoldId, ItemId, OrderAction, OrderId, Outcome, Reply, Seq, StoreId, TransferId,
+};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -11,8 +13,9 @@ use serde_json::{Map, Value};
 use crate::body::{Hold, Row, Transfer, settings};
 use crate::request::{event, lines_of, ttl_ms};
 use crate::{
-    Adjust, Cancel, Close, ConfirmHold, Count, Extend, NewHold, NewSku, NewTransfer, Policy, Problem,
-    Receive, ReceiveTransfer, ReleaseHold, Retire, Sale,
+    Adjust, Cancel, Close, ConfirmHold, Count, Extend, NewHold, NewSku, NewTransfer, Order, PayOrder,
+    PlaceOrder, Policy, Problem, Receive, ReceiveTransfer, RefundOrder, ReleaseHold, ReplaceOrderLines,
+    Retire, Sale,
 };
 
 /// The most commands in a batch.
@@ -86,6 +89,8 @@ impl Members {
                 ttl_ms: ttl_ms(Some(body.ttl_seconds)).unwrap_or_default(),
             }),
             "transfer" => Ok(self.rest::<NewTransfer>()?.into_command()),
+            "placeOrder" => Ok(self.rest::<PlaceOrder>()?.into_command()),
+            "replaceOrderLines" | "payOrder" | "cancelOrder" | "refundOrder" => self.order_command(op),
             "receiveTransfer" | "closeTransfer" | "cancelTransfer" => self.transfer_command(op),
             _ => self.row_command(op),
         }
@@ -93,6 +98,19 @@ impl Members {
 
     fn hold_and<T: DeserializeOwned>(&mut self) -> Result<(HoldId, T), String> {
         Ok((self.take("holdId")?, self.rest()?))
+    }
+
+    fn order_command(&mut self, op: &str) -> Result<Command, String> {
+        let order: OrderId = self.take("orderId")?;
+        match op {
+            "replaceOrderLines" => Ok(self.rest::<ReplaceOrderLines>()?.into_command(order)),
+            "payOrder" => self.rest::<PayOrder>()?.into_command(order),
+            "refundOrder" => Ok(self.rest::<RefundOrder>()?.into_command(order)),
+            _ => {
+                let reason = self.rest::<Cancel>()?.reason;
+                Ok(Command::Order { order, action: OrderAction::Cancel { reason } })
+            }
+        }
     }
 
     fn transfer_command(&mut self, op: &str) -> Result<Command, String> {
@@ -193,7 +211,7 @@ pub struct BatchOutcome {
     pub replayed: bool,
     /// The last movement that the command made, 0 when it made none.
     pub seq: u64,
-    /// The row, hold, transfer or problem.
+    /// The row, hold, transfer, order or problem.
     pub body: Value,
 }
 
@@ -222,6 +240,7 @@ fn outcome_body(outcome: &Outcome) -> serde_json::Result<Value> {
         Outcome::Row(row) | Outcome::Removed(row) => serde_json::to_value(Row::from(row)),
         Outcome::Hold(hold) => serde_json::to_value(Hold::from(hold)),
         Outcome::Transfer(transfer) => serde_json::to_value(Transfer::from(transfer)),
+        Outcome::Order(order) => serde_json::to_value(Order::from(order)),
         Outcome::Configured(config) => serde_json::to_value(settings(config)),
         Outcome::Trimmed(start) => Ok(serde_json::json!({"oldestSeq": start.0})),
         Outcome::ModelVersion(version) => Ok(serde_json::json!({"modelVersion": version})),

@@ -7,6 +7,7 @@ use holdfast_model::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::record::Record;
 use crate::time::rfc3339;
 
 macro_rules! bodies {
@@ -102,6 +103,9 @@ bodies! {
         expires_in_ms: Option<u64>,
         /// Whom it is for.
         owner: Option<String>,
+        /// The order whose goods it has: it ends with that alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_id: Option<String>,
         /// Its lines.
         lines: Vec<HoldLine>,
     }
@@ -156,6 +160,9 @@ bodies! {
         /// The hold that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hold_id: Option<String>,
+        /// The order whose goods that hold has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_id: Option<String>,
         /// The transfer that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         transfer_id: Option<String>,
@@ -178,10 +185,11 @@ bodies! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<String>,
     }
-    /// Some movements.
+    /// Some records of the ledger.
     MovementPage {
-        /// The movements; a store's or all of them oldest first, an item's history newest first.
-        movements: Vec<Movement>,
+        /// The records: movements, and order events where neither a store nor an item was asked for. All of them oldest
+        /// first, an item's history newest first.
+        movements: Vec<Record>,
         /// Where the next page starts: `after`, or `before` for a history; null when there is nothing more now.
         next: Option<u64>,
     }
@@ -195,6 +203,8 @@ bodies! {
         holds: String,
         /// Of the transfers.
         transfers: String,
+        /// Of the orders.
+        orders: String,
         /// Of keys and events.
         keys: String,
         /// Of clock and settings.
@@ -255,6 +265,10 @@ bodies! {
         holds_open: u64,
         /// Open holds whose deadline has passed and which are not swept yet.
         holds_due: u64,
+        /// Orders that may be paid.
+        orders_placed: u64,
+        /// Orders for which money is owed to the buyer.
+        refunds_due: u64,
         /// Idempotency keys that are remembered.
         keys: u64,
         /// Commands that wait to be proposed.
@@ -264,7 +278,7 @@ bodies! {
     }
     /// One invariant that does not hold somewhere.
     Violation {
-        /// 1 a row's sums, 2 what is reserved, 3 a hold's ends, 4 the ledger, 5 keys; 0 the digest.
+        /// 1 a row's sums, 2 what is reserved, 3 a hold's ends, 4 the ledger, 5 keys, 6 orders; 0 the digest.
         invariant: u8,
         /// Where and how.
         detail: String,
@@ -277,7 +291,9 @@ bodies! {
         rows: u64,
         /// Holds that were checked.
         holds: u64,
-        /// Movements that were replayed: all that the ledger keeps.
+        /// Orders that were checked.
+        orders: u64,
+        /// Records that were replayed: all that the ledger keeps.
         movements: u64,
         /// The state's digest.
         digest: Digest,
@@ -333,6 +349,7 @@ impl From<&HoldView> for Hold {
             expires_at: hold.expires_at_utc.map(rfc3339),
             expires_in_ms: hold.expires_in_ms,
             owner: hold.owner.as_ref().map(ToString::to_string),
+            order_id: hold.order.as_ref().map(ToString::to_string),
             lines: lines.collect(),
         }
     }
@@ -370,6 +387,7 @@ impl From<&model::Movement> for Movement {
             version: movement.version,
             prev_seq: movement.prev_seq.0,
             hold_id: None,
+            order_id: None,
             transfer_id: None,
             event_id: None,
             safety_stock: None,
@@ -380,7 +398,10 @@ impl From<&model::Movement> for Movement {
         };
         match &movement.cause {
             Cause::Row => {}
-            Cause::Hold { hold, .. } => body.hold_id = Some(hold.to_string()),
+            Cause::Hold { hold, order, .. } => {
+                body.hold_id = Some(hold.to_string());
+                body.order_id = order.as_ref().map(ToString::to_string);
+            }
             Cause::Transfer { transfer } => body.transfer_id = Some(transfer.to_string()),
             Cause::Event { event } => body.event_id = Some(event.to_string()),
             Cause::Policy(policy) => {
@@ -400,6 +421,7 @@ impl From<&model::Digest> for Digest {
             stock: hex(digest.stock),
             holds: hex(digest.holds),
             transfers: hex(digest.transfers),
+            orders: hex(digest.orders),
             keys: hex(digest.keys),
             config: hex(digest.config),
         }

@@ -51,6 +51,10 @@ codes! {
     UnknownTransfer = "unknown_transfer", 404, "There is no such transfer";
     /// No such member.
     UnknownMember = "unknown_member", 404, "There is no such member";
+    /// No such order.
+    UnknownOrder = "unknown_order", 404, "There is no such order";
+    /// No such payment.
+    UnknownPayment = "unknown_payment", 404, "The order has no such payment";
     /// The path does not take this method.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not take this method";
     /// The body did not come in time.
@@ -71,6 +75,18 @@ codes! {
     HoldConfirmed = "hold_confirmed", 409, "The hold was confirmed";
     /// More than the hold has.
     ExceedsHold = "exceeds_hold", 409, "The hold has less than that";
+    /// The hold is an order's.
+    HoldOfOrder = "hold_of_order", 409, "The hold is an order's and ends with it alone";
+    /// The order id was used for something else.
+    OrderExists = "order_exists", 409, "The order id was used for something else";
+    /// The order is past that.
+    OrderConflict = "order_conflict", 409, "The order's state does not allow it";
+    /// The payment was told otherwise before.
+    PaymentExists = "payment_exists", 409, "The payment was told otherwise before";
+    /// Nothing is owed for the payment.
+    RefundNotDue = "refund_not_due", 409, "Nothing is owed for the payment";
+    /// The order keeps as many payments as it may.
+    TooManyPayments = "too_many_payments", 409, "The order has too many payments";
     /// The correction would go below zero.
     BelowZero = "below_zero", 409, "Available would go below zero";
     /// The row has changed.
@@ -154,6 +170,8 @@ impl ErrorCode {
             | Self::UnknownHold
             | Self::UnknownTransfer
             | Self::UnknownMember
+            | Self::UnknownOrder
+            | Self::UnknownPayment
             | Self::MethodNotAllowed
             | Self::SkuExists
             | Self::ItemRetired
@@ -163,6 +181,12 @@ impl ErrorCode {
             | Self::HoldReleased
             | Self::HoldConfirmed
             | Self::ExceedsHold
+            | Self::HoldOfOrder
+            | Self::OrderExists
+            | Self::OrderConflict
+            | Self::PaymentExists
+            | Self::RefundNotDue
+            | Self::TooManyPayments
             | Self::BelowZero
             | Self::VersionConflict
             | Self::TransferExists

@@ -4,7 +4,9 @@
 mod batch;
 mod body;
 mod code;
+mod order;
 mod problem;
+mod record;
 mod request;
 pub mod time;
 
@@ -14,7 +16,12 @@ pub use body::{
     Transfer, Violation, kind_name, settings, status_name, transfer_status_name,
 };
 pub use code::ErrorCode;
+pub use order::{
+    Order, OrderFilter, OrderPage, PayOrder, Payment, PlaceOrder, RefundOrder, ReplaceOrderLines,
+    order_event_name, order_status_name, payment_state_name,
+};
 pub use problem::{PROBLEM_JSON, Problem};
+pub use record::{OrderEvent, Record, record_kind_name};
 pub use request::{
     AddMember, Adjust, Cancel, Close, Confirm, ConfirmHold, Count, Extend, LineBody, NewHold, NewSku,
     NewTransfer, Policy, Receive, ReceiveTransfer, Release, ReleaseHold, Reserve, Retire, Sale,

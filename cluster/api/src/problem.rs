@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ErrorCode;
 use crate::body::{status_name, transfer_status_name};
+use crate::order::{order_status_name, payment_state_name};
 
 /// The content type of errors.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -119,6 +120,37 @@ impl From<&Refusal> for Problem {
             }
             Refusal::ExceedsHold { hold, lines, omitted } => {
                 with_lines(Code::ExceedsHold, &format!("{hold} has less reserved"), lines, *omitted)
+            }
+            Refusal::HoldOfOrder { hold, order } => {
+                Self::new(Code::HoldOfOrder, format!("{hold} is of {order}"))
+                    .with("orderId", order.to_string())
+            }
+            Refusal::UnknownOrder { order } => {
+                Self::new(Code::UnknownOrder, format!("there is no order {order}"))
+            }
+            Refusal::OrderExists { order, state } => {
+                Self::new(Code::OrderExists, format!("{order} was placed with other lines or terms"))
+                    .with("state", order_status_name(*state))
+            }
+            Refusal::OrderConflict { order, state } => {
+                let state = order_status_name(*state);
+                Self::new(Code::OrderConflict, format!("{order} is {state}")).with("state", state)
+            }
+            Refusal::UnknownPayment { order, payment } => {
+                Self::new(Code::UnknownPayment, format!("{order} has no payment {payment}"))
+            }
+            Refusal::PaymentExists { payment, state } => {
+                let state = payment_state_name(*state);
+                Self::new(Code::PaymentExists, format!("{payment} is {state}, or was of another amount"))
+                    .with("state", state)
+            }
+            Refusal::RefundNotDue { payment, state } => {
+                let state = payment_state_name(*state);
+                Self::new(Code::RefundNotDue, format!("{payment} is {state}")).with("state", state)
+            }
+            Refusal::TooManyPayments { limit } => {
+                Self::new(Code::TooManyPayments, format!("an order may keep {limit} payments"))
+                    .with("limit", *limit)
             }
             Refusal::NoLines => Self::new(Code::NoLines, "at least one line is needed"),
             Refusal::TooManyLines { got, limit } => {

@@ -6,8 +6,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The format that this release writes: bincode 2, little endian, variable-length integers.
-pub const FORMAT: u8 = 1;
+/// The format that this release writes: bincode 2, little endian, variable-length integers, and a ledger of records
+/// that are movements or order events.
+pub const FORMAT: u8 = 2;
 
 /// No single allocation made for a decoded value may pass this, in bytes: a damaged or hostile length must
 /// not exhaust memory.

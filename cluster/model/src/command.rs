@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConfigChange, EventId, HoldId, ItemId, Owner, Quantity, Reason, Reference, Seq, StoreId, TransferId,
-    UtcMillis,
+    Amount, ConfigChange, EventId, HoldId, ItemId, OrderId, Owner, PaymentId, PaymentOutcome, Quantity,
+    Reason, Reference, Seq, StoreId, TransferId, UtcMillis,
 };
 
 /// One line of a hold: so many of an item in a store.
@@ -183,6 +183,13 @@ pub enum Command {
         /// Why.
         reason: Option<Reason>,
     },
+    /// Makes an order, or changes one. An order and its hold change in one step.
+    Order {
+        /// The order.
+        order: OrderId,
+        /// What to do.
+        action: OrderAction,
+    },
     /// Changes what may be sold of a row.
     SetPolicy {
         /// The store.
@@ -222,6 +229,52 @@ pub enum Command {
     },
 }
 
+/// What can be done to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderAction {
+    /// Makes it, and claims all its goods.
+    Place {
+        /// The new hold of its goods.
+        hold: HoldId,
+        /// What is ordered; lines of the same row are merged before anything is checked.
+        lines: Vec<Line>,
+        /// How long the buyer has to pay, in milliseconds of cluster time; no end when absent.
+        ttl_ms: Option<u64>,
+        /// Whom it is for.
+        owner: Option<Owner>,
+        /// What it belongs to, such as a customer.
+        reference: Option<Reference>,
+    },
+    /// Gives it other lines, all or none of them. What it has reserved does not count against it.
+    ReplaceLines {
+        /// The new hold, which ends when the old one would have.
+        hold: HoldId,
+        /// What is ordered instead.
+        lines: Vec<Line>,
+    },
+    /// Says how a payment of it went.
+    Pay {
+        /// The payment.
+        payment: PaymentId,
+        /// How it went.
+        outcome: PaymentOutcome,
+        /// How much it was.
+        amount: Option<Amount>,
+        /// When the order has expired, take the stock again and sell it in one step.
+        reacquire: bool,
+    },
+    /// Takes it back before it is paid: the goods are free again.
+    Cancel {
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// Says that a payment for which nothing could be sold was given back.
+    Refund {
+        /// The payment.
+        payment: PaymentId,
+    },
+}
+
 impl Command {
     /// The hold that it names.
     pub(crate) const fn hold(&self) -> Option<HoldId> {
@@ -241,6 +294,14 @@ impl Command {
             | Self::ReceiveTransfer { transfer, .. }
             | Self::CloseTransfer { transfer, .. }
             | Self::CancelTransfer { transfer, .. } => Some(*transfer),
+            _ => None,
+        }
+    }
+
+    /// The order that it names.
+    pub(crate) const fn order(&self) -> Option<OrderId> {
+        match self {
+            Self::Order { order, .. } => Some(*order),
             _ => None,
         }
     }

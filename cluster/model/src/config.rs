@@ -18,7 +18,7 @@ pub enum Setting {
     EventWindowMs,
     /// How many bytes the table of events may take, at 64 bytes an event.
     EventTableCapBytes,
-    /// How long an ended hold or transfer is remembered, in milliseconds of cluster time.
+    /// How long an ended hold, transfer or order is remembered, in milliseconds of cluster time.
     EndedWindowMs,
     /// How many holds at most each entry expires before its own commands.
     ExpiriesPerEntry,
@@ -26,6 +26,8 @@ pub enum Setting {
     MaxHoldLines,
     /// How long a hold may last, in milliseconds.
     MaxTtlMs,
+    /// How many payments an order may keep; one that succeeded is kept beyond that too.
+    MaxOrderPayments,
 }
 
 /// One change of one setting.
@@ -56,6 +58,8 @@ pub struct Config {
     pub max_hold_lines: u64,
     /// See [`Setting::MaxTtlMs`].
     pub max_ttl_ms: u64,
+    /// See [`Setting::MaxOrderPayments`].
+    pub max_order_payments: u64,
 }
 
 impl Default for Config {
@@ -69,13 +73,14 @@ impl Default for Config {
             expiries_per_entry: 256,
             max_hold_lines: 1000,
             max_ttl_ms: 30 * DAY_MS,
+            max_order_payments: 16,
         }
     }
 }
 
 impl Setting {
     /// Every setting.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::KeyWindowMs,
         Self::KeyTableCapBytes,
         Self::EventWindowMs,
@@ -84,6 +89,7 @@ impl Setting {
         Self::ExpiriesPerEntry,
         Self::MaxHoldLines,
         Self::MaxTtlMs,
+        Self::MaxOrderPayments,
     ];
 
     /// The name that people use for it.
@@ -98,6 +104,7 @@ impl Setting {
             Self::ExpiriesPerEntry => "expiriesPerEntry",
             Self::MaxHoldLines => "maxHoldLines",
             Self::MaxTtlMs => "maxTtlMs",
+            Self::MaxOrderPayments => "maxOrderPayments",
         }
     }
 
@@ -111,6 +118,7 @@ impl Setting {
             Self::ExpiriesPerEntry => (1, 1_000_000),
             Self::MaxHoldLines => (1, 10_000),
             Self::MaxTtlMs => (1000, 3650 * DAY_MS),
+            Self::MaxOrderPayments => (1, 1000),
         }
     }
 }
@@ -128,6 +136,7 @@ impl Config {
             Setting::ExpiriesPerEntry => self.expiries_per_entry,
             Setting::MaxHoldLines => self.max_hold_lines,
             Setting::MaxTtlMs => self.max_ttl_ms,
+            Setting::MaxOrderPayments => self.max_order_payments,
         }
     }
 
@@ -141,6 +150,7 @@ impl Config {
             Setting::ExpiriesPerEntry => &mut self.expiries_per_entry,
             Setting::MaxHoldLines => &mut self.max_hold_lines,
             Setting::MaxTtlMs => &mut self.max_ttl_ms,
+            Setting::MaxOrderPayments => &mut self.max_order_payments,
         };
         *place = value;
     }

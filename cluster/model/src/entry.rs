@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, ClusterTime, Command, Key, Movement, Reply, Seq};
+use crate::{Actor, ClusterTime, Command, Key, Movement, Record, Reply, Seq};
 
 /// One committed log entry: a stamp of cluster time and the commands that travel together.
 ///
@@ -33,8 +33,15 @@ pub struct Request {
 pub struct Applied {
     /// One reply for each command, in order.
     pub replies: Vec<Reply>,
-    /// Every movement, in order; their sequence numbers are dense.
-    pub movements: Vec<Movement>,
+    /// Every movement and order event, in order; their sequence numbers are dense.
+    pub records: Vec<Record>,
     /// Set when the ledger is to be dropped before this sequence.
     pub trim_before: Option<Seq>,
+}
+
+impl Applied {
+    /// The movements among the records, in order.
+    pub fn movements(&self) -> impl Iterator<Item = &Movement> {
+        self.records.iter().filter_map(Record::movement)
+    }
 }

@@ -200,6 +200,10 @@ text_id!(
     Owner, "owner", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
 );
 text_id!(
+    /// The id that a payment's provider gave to it: 1 to 64 bytes.
+    PaymentId, "paymentId", MAX_ID_BYTES, ID_CHARACTERS, is_id_character
+);
+text_id!(
     /// Why stock was changed, for people: 1 to 256 bytes without control characters.
     Reason, "reason", MAX_TEXT_BYTES, "any character but control characters", is_text_character
 );
@@ -300,6 +304,10 @@ uuid_id!(
 uuid_id!(
     /// A transfer between two stores: `T-` and a UUID, made by the caller, or else by the leader.
     TransferId, "transferId", "T-"
+);
+uuid_id!(
+    /// An order: `O-` and a UUID, made by the caller, or else by the leader.
+    OrderId, "orderId", "O-"
 );
 
 #[cfg(test)]

@@ -17,21 +17,32 @@ mod ids;
 mod inventory;
 mod key;
 mod movement;
+mod order;
 mod outcome;
 mod quantity;
+mod record;
 mod refusal;
 mod time;
 mod view;
 
-pub use command::{Command, CountBasis, Event, Line, ReceiptKind};
+pub use command::{Command, CountBasis, Event, Line, OrderAction, ReceiptKind};
 pub use config::{Config, ConfigChange, Setting};
 pub use entry::{Applied, Entry, Request};
-pub use ids::{Actor, EventId, HoldId, IdError, ItemId, Owner, Reason, Reference, StoreId, TransferId};
+pub use ids::{
+    Actor, EventId, HoldId, IdError, ItemId, OrderId, Owner, PaymentId, Reason, Reference, StoreId,
+    TransferId,
+};
 pub use inventory::{Audit, Frozen, Inventory, Page, Replay, RestoreError, Stats, Violation};
 pub use key::{Key, fingerprint};
 pub use movement::{Cause, Movement, MovementKind, Policy, Seq};
+pub use order::{
+    Amount, AmountError, Currency, CurrencyError, OrderStatus, Payment, PaymentOutcome, PaymentState,
+};
 pub use outcome::{Outcome, Reply};
 pub use quantity::{MAX_TOTAL, Quantity, QuantityError};
+pub use record::{OrderEvent, OrderEventKind, Record};
 pub use refusal::{Refusal, ShortLine};
 pub use time::{ClusterTime, UtcMillis};
-pub use view::{Digest, HoldLineView, HoldStatus, HoldView, RowKey, RowView, TransferStatus, TransferView};
+pub use view::{
+    Digest, HoldLineView, HoldStatus, HoldView, OrderView, RowKey, RowView, TransferStatus, TransferView,
+};

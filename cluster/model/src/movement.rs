@@ -1,10 +1,12 @@
-//! The ledger's records.
+//! Changes of stock, as the ledger tells them.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, ClusterTime, EventId, HoldId, ItemId, Reason, Reference, StoreId, TransferId, UtcMillis};
+use crate::{
+    Actor, ClusterTime, EventId, HoldId, ItemId, OrderId, Reason, Reference, StoreId, TransferId, UtcMillis,
+};
 
-/// The number of a movement: dense from 1, the same on every member. 0 stands for "before the first".
+/// The number of a record of the ledger: dense from 1, the same on every member. 0 stands for "before the first".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seq(pub u64);
 
@@ -77,6 +79,8 @@ pub enum Cause {
         hold: HoldId,
         /// When it ends, none when it does not.
         expires_at: Option<ClusterTime>,
+        /// The order whose goods it holds.
+        order: Option<OrderId>,
     },
     /// A transfer.
     Transfer {

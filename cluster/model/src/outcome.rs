@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, HoldView, Refusal, RowView, Seq, TransferView};
+use crate::{Config, HoldView, OrderView, Refusal, RowView, Seq, TransferView};
 
 /// What a command that was not refused did, as it stood right after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Outcome {
     Hold(HoldView),
     /// A transfer was made or changed; the transfer after it.
     Transfer(TransferView),
+    /// An order was made or changed; the order after it.
+    Order(OrderView),
     /// Settings after the change.
     Configured(Config),
     /// The ledger starts here.
@@ -30,7 +32,7 @@ pub enum Outcome {
 pub struct Reply {
     /// What it did, or why it did nothing.
     pub result: Result<Outcome, Refusal>,
-    /// The last movement that the command made; for a repeat, that the first one made. 0 when it made none.
+    /// The last record of the ledger that the command made; for a repeat, that the first one made. 0 when it made none.
     pub seq: Seq,
     /// The command was a repeat: nothing changed now.
     pub replayed: bool,

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HoldId, HoldStatus, RowKey, Seq, Setting, TransferId, TransferStatus};
+use crate::{
+    HoldId, HoldStatus, OrderId, OrderStatus, PaymentId, PaymentState, RowKey, Seq, Setting, TransferId,
+    TransferStatus,
+};
 
 /// A line that cannot be had, and what there is of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +84,58 @@ pub enum Refusal {
         lines: Vec<ShortLine>,
         /// How many more lines; only a stored refusal leaves any out.
         omitted: u32,
+    },
+    /// The hold is an order's, and ends with it alone.
+    HoldOfOrder {
+        /// The hold.
+        hold: HoldId,
+        /// The order.
+        order: OrderId,
+    },
+    /// No such order, or it ended too long ago to be remembered.
+    UnknownOrder {
+        /// The order.
+        order: OrderId,
+    },
+    /// The order id was used for something else.
+    OrderExists {
+        /// The order.
+        order: OrderId,
+        /// The state that it is in.
+        state: OrderStatus,
+    },
+    /// The order is past that.
+    OrderConflict {
+        /// The order.
+        order: OrderId,
+        /// The state that it is in.
+        state: OrderStatus,
+    },
+    /// The order has no such payment.
+    UnknownPayment {
+        /// The order.
+        order: OrderId,
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// The payment came before with another amount, or it succeeded and is now said to have failed.
+    PaymentExists {
+        /// The payment.
+        payment: PaymentId,
+        /// What became of it.
+        state: PaymentState,
+    },
+    /// Nothing is owed for the payment.
+    RefundNotDue {
+        /// The payment.
+        payment: PaymentId,
+        /// What became of it.
+        state: PaymentState,
+    },
+    /// The order keeps as many payments as it may, and one more that failed has no place.
+    TooManyPayments {
+        /// The limit.
+        limit: u64,
     },
     /// A hold with no lines, or a part with none.
     NoLines,

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterTime, HoldId, ItemId, Owner, Policy, Seq, StoreId, TransferId, UtcMillis};
+use crate::{
+    ClusterTime, HoldId, ItemId, OrderId, OrderStatus, Owner, Payment, PaymentState, Policy, Reference, Seq,
+    StoreId, TransferId, UtcMillis,
+};
 
 /// Which stock row: an item in a store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,8 +118,33 @@ pub struct HoldView {
     pub expires_in_ms: Option<u64>,
     /// Whom it is for.
     pub owner: Option<Owner>,
+    /// The order whose goods it holds.
+    pub order: Option<OrderId>,
     /// Its lines, in the order in which they were asked for.
     pub lines: Vec<HoldLineView>,
+}
+
+/// An order as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    /// Which order.
+    pub order: OrderId,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// What it belongs to.
+    pub reference: Option<Reference>,
+    /// The hold of its goods: whom it is for, its lines, until when it may be paid.
+    pub hold: HoldView,
+    /// Its payments, in the order in which they first came.
+    pub payments: Vec<Payment>,
+}
+
+impl OrderView {
+    /// Whether money is owed to the buyer.
+    #[must_use]
+    pub fn is_refund_due(&self) -> bool {
+        self.payments.iter().any(|payment| payment.state == PaymentState::RefundDue)
+    }
 }
 
 /// Where a transfer stands.
@@ -172,6 +200,8 @@ pub struct Digest {
     pub holds: u128,
     /// Transfers.
     pub transfers: u128,
+    /// Orders.
+    pub orders: u128,
     /// Idempotency keys and store events.
     pub keys: u128,
     /// Clock, sequence, settings, version of the rules.
@@ -182,12 +212,7 @@ impl Digest {
     /// One number for all parts.
     #[must_use]
     pub fn total(&self) -> u128 {
-        let mut bytes = [0; 80];
-        for (part, place) in
-            [self.stock, self.holds, self.transfers, self.keys, self.config].iter().zip(bytes.chunks_mut(16))
-        {
-            place.copy_from_slice(&part.to_le_bytes());
-        }
-        xxhash_rust::xxh3::xxh3_128(&bytes)
+        let parts = [self.stock, self.holds, self.transfers, self.orders, self.keys, self.config];
+        xxhash_rust::xxh3::xxh3_128(&parts.map(u128::to_le_bytes).concat())
     }
 }

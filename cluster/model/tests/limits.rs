@@ -201,16 +201,16 @@ fn a_ledger_of_a_large_state_replays() {
     let mut inventory = Inventory::new();
     let mut replay = holdfast_model::Replay::default();
     let mut ledger = Vec::new();
-    ledger.extend(apply(&mut inventory, 1, (0..2000).map(|number| create(1, number, 5))).movements);
+    ledger.extend(apply(&mut inventory, 1, (0..2000).map(|number| create(1, number, 5))).records);
     let holds = (0..2000).map(|number| reserve(number, vec![line(1, number, 5)], Some(1000)));
-    ledger.extend(apply(&mut inventory, 2, holds).movements);
+    ledger.extend(apply(&mut inventory, 2, holds).records);
     let settings = configure(Setting::ExpiriesPerEntry, 700);
-    ledger.extend(apply(&mut inventory, 3, [settings]).movements);
+    ledger.extend(apply(&mut inventory, 3, [settings]).records);
     for _ in 0..3 {
-        ledger.extend(apply(&mut inventory, 2000, []).movements);
+        ledger.extend(apply(&mut inventory, 2000, []).records);
     }
-    for movement in &ledger {
-        replay.apply(movement).expect("every movement follows from those before it");
+    for record in &ledger {
+        replay.apply(record).expect("every record follows from those before it");
     }
     assert_eq!(ledger.len(), 6000);
     assert_eq!(replay.stock_digest(), inventory.digest().stock);

@@ -1,4 +1,4 @@
-//! Long random sequences of commands, held against a naive model and the five invariants after every entry.
+//! Long random sequences of commands, held against a naive model and the six invariants after every entry.
 //!
 //! How long a property takes is set by its number of cases: `PROPTEST_CASES` raises all of them together.
 
@@ -8,7 +8,7 @@ mod sequence;
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{Applied, Entry, Inventory, Page, Reply, RowKey, RowView, codec};
+use holdfast_model::{Applied, Entry, Inventory, OrderStatus, OrderView, Page, Record, Reply, RowKey, codec};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
@@ -40,7 +40,7 @@ fn play(steps: &[Step]) -> Vec<(Entry, Applied)> {
     for step in steps {
         let entry = writer.entry(step, &inventory, &ledger);
         let applied = inventory.apply(&entry);
-        ledger.extend(applied.movements.iter().cloned());
+        ledger.extend(applied.movements().cloned());
         played.push((entry, applied));
     }
     played
@@ -55,7 +55,7 @@ fn compare(steps: &[Step]) {
         let applied = real.apply(&entry);
         let expected = naive.apply(&entry);
         assert_eq!(applied.replies, expected.replies, "replies to {entry:#?}");
-        assert_eq!(applied.movements, expected.movements, "movements of {entry:#?}");
+        assert_eq!(applied.records, expected.records, "records of {entry:#?}");
         assert_eq!(applied.trim_before, expected.trim_before, "what is dropped by {entry:#?}");
         compare_views(&real, &naive, &writer);
         compare_pages(&real, &naive);
@@ -73,6 +73,9 @@ fn compare_views(real: &Inventory, naive: &Naive, writer: &Writer) {
     for transfer in writer.transfers() {
         assert_eq!(real.transfer(transfer), naive.transfer_view(transfer), "transfer {transfer}");
     }
+    for order in writer.orders() {
+        assert_eq!(real.order(order), naive.order_view(order), "order {order}");
+    }
     assert_eq!(real.stats(), naive.stats());
     assert_eq!(real.config(), naive.config());
     assert_eq!(real.now(), naive.now());
@@ -83,7 +86,7 @@ fn compare_views(real: &Inventory, naive: &Naive, writer: &Writer) {
     assert_eq!(real.model_version(), naive.model_version());
 }
 
-/// Lists read two rows at a time hold the rows in the order in which they came.
+/// Lists read two at a time hold rows and orders in the order in which they came.
 fn compare_pages(real: &Inventory, naive: &Naive) {
     let names = rows();
     for RowKey { store, .. } in &names {
@@ -94,9 +97,16 @@ fn compare_pages(real: &Inventory, naive: &Naive) {
         let listed = in_pages(|after| real.rows_of_item(item, after, 2));
         assert_eq!(listed, naive.row_views(|row| row.item == *item), "rows of {item}");
     }
+    for status in [None].into_iter().chain(OrderStatus::ALL.map(Some)) {
+        let listed: Vec<OrderView> = in_pages(|after| real.orders(status, after, 2));
+        let is_wanted = |one: OrderStatus| status.is_none_or(|status| status == one);
+        assert_eq!(listed, naive.order_views(|order| is_wanted(order.status)), "orders {status:?}");
+    }
+    let owed = in_pages(|after| real.orders_with_refund_due(after, 2));
+    assert_eq!(owed, naive.order_views(naive::Order::is_refund_due), "orders with a refund due");
 }
 
-fn in_pages(page: impl Fn(Option<u64>) -> Page<RowView>) -> Vec<RowView> {
+fn in_pages<T>(page: impl Fn(Option<u64>) -> Page<T>) -> Vec<T> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let next = page(after);
@@ -245,6 +255,14 @@ fn kind_of(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }
 
+/// What a record tells, in a word or two.
+fn kind_of_record(record: &Record) -> String {
+    match record {
+        Record::Movement(movement) => kind_of(&movement.kind),
+        Record::Order(event) => format!("order {}", kind_of(&event.kind)),
+    }
+}
+
 /// What a reply is, in two words.
 fn name_of(reply: &Reply) -> String {
     let (is, kind) = match &reply.result {
@@ -256,12 +274,14 @@ fn name_of(reply: &Reply) -> String {
 
 /// What a key can remember.
 const REMEMBERED: &str = "
-    ok Ticked, ok Row, ok Removed, ok Hold, ok Transfer, ok Configured, ok Trimmed,
+    ok Ticked, ok Row, ok Removed, ok Hold, ok Transfer, ok Order, ok Configured, ok Trimmed,
     refused UnknownItem, refused ItemRetired, refused SkuExists, refused InsufficientStock, refused UnknownHold,
     refused HoldExists, refused HoldExpired, refused HoldReleased, refused HoldConfirmed, refused ExceedsHold,
     refused NoLines, refused TooManyLines, refused TtlOutOfRange, refused QuantityOutOfRange, refused BelowZero,
     refused VersionConflict, refused CursorCompacted, refused SeqAhead, refused UnknownTransfer,
     refused TransferExists, refused OverReceipt, refused TransferConflict, refused SameStore, refused NotEmpty,
+    refused HoldOfOrder, refused UnknownOrder, refused OrderExists, refused OrderConflict, refused UnknownPayment,
+    refused PaymentExists, refused RefundNotDue, refused TooManyPayments,
     refused EventExists, refused EventTooOld, refused SettingOutOfRange, refused ModelVersion";
 
 /// What is always a repeat, while there is one version of the rules.
@@ -275,6 +295,10 @@ const MOVEMENTS: &str =
     "Created, Reserved, Confirmed, Released, Expired, Extended, Sold, Received, Adjusted, Counted,
     TransferOut, TransferIn, Shortfall, Policy, Retired";
 
+const ORDER_EVENTS: &str =
+    "order Placed, order LinesReplaced, order Paid, order PaymentFailed, order Cancelled, order Expired,
+    order RefundDue, order Refunded";
+
 /// Sequences that never reach a refusal, a repeat or a movement would prove nothing about it.
 #[test]
 fn sequences_reach_every_outcome_refusal_and_movement() {
@@ -285,13 +309,14 @@ fn sequences_reach_every_outcome_refusal_and_movement() {
         for _ in 0..SEQUENCES {
             let steps = strategy.new_tree(&mut runner).expect("a sequence").current();
             for (_, applied) in play(&steps) {
-                reached.extend(applied.movements.iter().map(|movement| kind_of(&movement.kind)));
+                reached.extend(applied.records.iter().map(kind_of_record));
                 reached.extend(applied.replies.iter().map(name_of));
             }
         }
     }
     let words = |text: &str| text.split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>();
-    let mut wanted = [REMEMBERED, ALWAYS_A_REPEAT, NOT_REMEMBERED, MOVEMENTS].map(words).concat();
+    let mut wanted =
+        [REMEMBERED, ALWAYS_A_REPEAT, NOT_REMEMBERED, MOVEMENTS, ORDER_EVENTS].map(words).concat();
     wanted.extend(words(REMEMBERED).iter().map(|word| format!("again {word}")));
     let never: Vec<&String> = wanted.iter().filter(|word| !reached.contains(*word)).collect();
     assert!(never.is_empty(), "never reached: {never:#?}");

@@ -1,4 +1,4 @@
-//! Every movement, in order: small blocks of one entry's movements in a sled database, found by their first sequence.
+//! Every movement and order event, in order: small blocks of one entry's records in a sled database, found by their first sequence.
 //!
 //! It holds nothing that cannot be had again: what was applied after the last flush is replayed from the log, and a
 //! database that will not open is set aside and fetched from the other members. Blocks are the same bytes under the same
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_model::{Actor, Movement, Reason, Reference, Seq, codec};
+use holdfast_model::{Actor, Movement, OrderEvent, PaymentId, Reason, Record, Reference, Seq, codec};
 use parking_lot::Mutex;
 
 use crate::LedgerError;
@@ -23,8 +23,8 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// it never syncs: a block must be far too small for that.
 const BLOCK_BYTES: usize = 7 << 10;
 
-/// What a movement takes beside its texts, in bytes, at most.
-const MOVEMENT_BYTES: usize = 160;
+/// What a record takes beside its texts, in bytes, at most.
+const RECORD_BYTES: usize = 160;
 
 /// In the tree of notes: the movements that are missing, as (after, up to).
 const GAP: &str = "gap";
@@ -110,16 +110,16 @@ impl Ledger {
         Ok(Self { dir: Arc::new(dir.to_owned()), db, blocks, notes, gap: Arc::new(Mutex::new(gap)) })
     }
 
-    /// Writes the movements of one entry, without making them durable. An entry is cut into blocks by what is in it alone,
+    /// Writes the records of one entry, without making them durable. An entry is cut into blocks by what is in it alone,
     /// so that a replay writes the same bytes under the same keys.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn append(&self, movements: &[Movement]) -> Result<(), LedgerError> {
-        let mut rest = movements;
+    pub fn append(&self, records: &[Record]) -> Result<(), LedgerError> {
+        let mut rest = records;
         while let Some(first) = rest.first() {
             let (block, after) = rest.split_at(block_len(rest));
-            self.blocks.insert(key(first.seq), codec::encode(&block)).map_err(damaged)?;
+            self.blocks.insert(key(first.seq()), codec::encode(&block)).map_err(damaged)?;
             rest = after;
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Ledger {
     /// When the database cannot be read.
     pub fn last_seq(&self) -> Result<Seq, LedgerError> {
         match self.blocks.last().map_err(damaged)? {
-            Some((_, bytes)) => Ok(block(&bytes)?.last().map_or(Seq(0), |movement| movement.seq)),
+            Some((_, bytes)) => Ok(block(&bytes)?.last().map_or(Seq(0), Record::seq)),
             None => Ok(Seq(0)),
         }
     }
@@ -197,14 +197,14 @@ impl Ledger {
         let mut gap = self.gap.lock();
         let Some((mut after, upto)) = *gap else { return Ok(()) };
         for (first, bytes) in blocks {
-            let movements = block(bytes)?;
-            let follows = |(place, movement): (u64, &Movement)| movement.seq.0 == first.0 + place;
-            let is_dense = !movements.is_empty() && (0..).zip(&movements).all(follows);
+            let records = block(bytes)?;
+            let follows = |(place, record): (u64, &Record)| record.seq().0 == first.0 + place;
+            let is_dense = !records.is_empty() && (0..).zip(&records).all(follows);
             if !is_dense || *first > after.next() {
                 return Err(damaged(format!("a block of {first} does not follow {after}")));
             }
             self.blocks.insert(key(*first), bytes.as_ref()).map_err(damaged)?;
-            after = after.max(movements.last().map_or(after, |movement| movement.seq));
+            after = after.max(records.last().map_or(after, Record::seq));
         }
         let rest = (after < upto).then_some((after, upto));
         self.write_gap(rest)?;
@@ -233,11 +233,11 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Movements after `after`, at most `limit`, oldest first.
+    /// Records after `after`, at most `limit`, oldest first.
     ///
     /// # Errors
     /// When they are compacted, missing, or cannot be read.
-    pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
+    pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
         let oldest = self.start()?;
         if after.next() < oldest && self.gap().is_none() {
             return Err(LedgerError::Compacted { oldest });
@@ -249,22 +249,22 @@ impl Ledger {
                 break;
             }
             let (_, bytes) = entry?;
-            found.extend(block(&bytes)?.into_iter().filter(|movement| movement.seq > after));
+            found.extend(block(&bytes)?.into_iter().filter(|record| record.seq() > after));
         }
         found.truncate(limit);
         Ok(found)
     }
 
-    /// The movement `seq`, when it has happened.
+    /// The record `seq`, when it has happened.
     ///
     /// # Errors
     /// As [`Self::movements`].
-    pub fn movement(&self, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+    pub fn movement(&self, seq: Seq) -> Result<Option<Record>, LedgerError> {
         if seq == Seq(0) {
             return Ok(None);
         }
         let found = self.movements(Seq(seq.0 - 1), 1)?;
-        Ok(found.into_iter().next().filter(|movement| movement.seq == seq))
+        Ok(found.into_iter().next().filter(|record| record.seq() == seq))
     }
 
     /// The last `limit` movements of a row at or before `from`, which is one of its movements; newest first. Blocks.
@@ -350,10 +350,10 @@ impl Ledger {
     }
 }
 
-/// A walk back through the ledger: a block is decoded once for all of its movements.
+/// A walk back through the movements of the ledger: a block is decoded once for all that is in it.
 struct Walk<'a> {
     ledger: &'a Ledger,
-    block: Vec<Movement>,
+    block: Vec<Record>,
 }
 
 impl<'a> Walk<'a> {
@@ -362,8 +362,8 @@ impl<'a> Walk<'a> {
     }
 
     fn movement(&mut self, seq: Seq) -> Result<Option<&Movement>, LedgerError> {
-        let is_here = self.block.first().is_some_and(|first| first.seq <= seq)
-            && self.block.last().is_some_and(|last| seq <= last.seq);
+        let is_here = self.block.first().is_some_and(|first| first.seq() <= seq)
+            && self.block.last().is_some_and(|last| seq <= last.seq());
         if !is_here {
             self.ledger.check_gap(seq, seq)?;
             let oldest = self.ledger.start()?;
@@ -373,30 +373,44 @@ impl<'a> Walk<'a> {
             let found = self.ledger.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
             self.block = found.map_or(Ok(Vec::new()), |(_, bytes)| block(&bytes))?;
         }
-        let place = self.block.first().map_or(0, |first| seq.0 - first.seq.0);
-        Ok(usize::try_from(place).ok().and_then(|place| self.block.get(place)))
+        let place = self.block.first().map_or(0, |first| seq.0 - first.seq().0);
+        let record = usize::try_from(place).ok().and_then(|place| self.block.get(place));
+        Ok(record.and_then(Record::movement))
     }
 }
 
-/// How many of `movements` make the next block: as many as fit, and at least one.
-fn block_len(movements: &[Movement]) -> usize {
+/// How many of `records` make the next block: as many as fit, and at least one.
+fn block_len(records: &[Record]) -> usize {
     let mut size = 0;
-    let fits = movements.iter().take_while(|movement| {
-        size += MOVEMENT_BYTES + text_bytes(movement);
+    let fits = records.iter().take_while(|record| {
+        size += RECORD_BYTES + text_bytes(record);
         size <= BLOCK_BYTES
     });
     fits.count().max(1)
 }
 
-fn text_bytes(movement: &Movement) -> usize {
+fn text_bytes(record: &Record) -> usize {
+    let (names, Who { actor, reason, reference }) = match record {
+        Record::Movement(Movement { store, item, actor, reason, reference, .. }) => {
+            ([Some(store.as_str()), Some(item.as_str())], Who { actor, reason, reference })
+        }
+        Record::Order(OrderEvent { payment, actor, reason, reference, .. }) => {
+            ([payment.as_ref().map(PaymentId::as_str), None], Who { actor, reason, reference })
+        }
+    };
     let texts = [
-        Some(movement.store.as_str()),
-        Some(movement.item.as_str()),
-        movement.actor.as_ref().map(Actor::as_str),
-        movement.reason.as_ref().map(Reason::as_str),
-        movement.reference.as_ref().map(Reference::as_str),
+        actor.as_ref().map(Actor::as_str),
+        reason.as_ref().map(Reason::as_str),
+        reference.as_ref().map(Reference::as_str),
     ];
-    texts.into_iter().flatten().map(str::len).sum()
+    names.into_iter().chain(texts).flatten().map(str::len).sum()
+}
+
+/// The texts that every record may have.
+struct Who<'a> {
+    actor: &'a Option<Actor>,
+    reason: &'a Option<Reason>,
+    reference: &'a Option<Reference>,
 }
 
 fn key(seq: Seq) -> [u8; 8] {
@@ -407,7 +421,7 @@ fn seq_of(key: &[u8]) -> Seq {
     Seq(key.try_into().map_or(0, u64::from_be_bytes))
 }
 
-fn block(bytes: &[u8]) -> Result<Vec<Movement>, LedgerError> {
+fn block(bytes: &[u8]) -> Result<Vec<Record>, LedgerError> {
     codec::decode(bytes).map_err(|error| damaged(format!("a block: {error}")))
 }
 

@@ -94,8 +94,8 @@ fn replay<H: Host>(
             if let EntryPayload::Normal(proposal) = &entry.payload {
                 let entry = codec::decode(&proposal.bytes).map_err(|error| StartError(error.to_string()))?;
                 let applied = inventory.apply(&entry);
-                if !applied.movements.is_empty() {
-                    ledger.append(&applied.movements).map_err(|error| StartError(error.to_string()))?;
+                if !applied.records.is_empty() {
+                    ledger.append(&applied.records).map_err(|error| StartError(error.to_string()))?;
                 }
             }
             *last = Some(LogIdRecord::of::<H>(&entry.log_id));

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_model::{ClusterTime, Inventory, Movement, Request, Seq};
+use holdfast_model::{ClusterTime, Inventory, Movement, Record, Request, Seq};
 use openraft::alias::InstantOf;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{AsyncRuntime, Raft, ServerState};
@@ -128,20 +128,20 @@ impl<H: Host> Replica<H> {
         self.0.state.look(|at| look(&at.inventory))
     }
 
-    /// Movements after `after`, at most `limit`, oldest first.
+    /// Records of the ledger after `after`, at most `limit`, oldest first.
     ///
     /// # Errors
     /// When the ledger no longer, or not yet again, has them.
-    pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
+    pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
         self.check_kept(after.next())?;
         self.0.state.ledger.movements(after, limit)
     }
 
-    /// The movement `seq`, when it has happened.
+    /// The record `seq`, when it has happened.
     ///
     /// # Errors
     /// When the ledger no longer, or not yet again, has it.
-    pub fn movement(&self, seq: Seq) -> Result<Option<Movement>, LedgerError> {
+    pub fn movement(&self, seq: Seq) -> Result<Option<Record>, LedgerError> {
         self.0.state.ledger.movement(seq)
     }
 

@@ -16,7 +16,7 @@ pub struct State {
     progress: Notify,
     applied_index: AtomicU64,
     log_bytes: AtomicU64,
-    /// Every movement that was applied.
+    /// Every record that was applied.
     pub ledger: Ledger,
 }
 
@@ -55,8 +55,8 @@ impl State {
     pub fn apply(&self, last: LogIdRecord, entry: &Entry, bytes: usize) -> Result<Applied, LedgerError> {
         let mut at = self.at.write();
         let applied = at.inventory.apply(entry);
-        if !applied.movements.is_empty() {
-            self.ledger.append(&applied.movements)?;
+        if !applied.records.is_empty() {
+            self.ledger.append(&applied.records)?;
         }
         at.last = Some(last);
         drop(at);

@@ -8,7 +8,7 @@ use holdfast_api::{
     BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireRequest,
     header,
 };
-use holdfast_model::{Command, Request as ModelRequest, codec};
+use holdfast_model::{Command, OrderAction, Request as ModelRequest, codec};
 use holdfast_replica::Submitted;
 
 use crate::App;
@@ -98,7 +98,13 @@ fn is_administrative(command: &Command) -> bool {
 
 /// Commands that make something are answered with 201.
 fn makes_something(command: &Command) -> bool {
-    matches!(command, Command::CreateSku { .. } | Command::Reserve { .. } | Command::Transfer { .. })
+    matches!(
+        command,
+        Command::CreateSku { .. }
+            | Command::Reserve { .. }
+            | Command::Transfer { .. }
+            | Command::Order { action: OrderAction::Place { .. }, .. }
+    )
 }
 
 fn answer(is_octets: bool, created: &[bool], submitted: &Submitted) -> Response {

@@ -14,7 +14,7 @@ use crate::App;
 use crate::mutate::{MAX_BODY_BYTES, Whole, administer, blocking};
 use crate::reply::{json, malformed, of_admin_error, of_ledger_error, problem};
 
-/// How many movements are replayed before others get a turn.
+/// How many records are replayed before others get a turn.
 const REPLAY_STEP: usize = 10_000;
 
 /// The routes of this file.
@@ -60,6 +60,8 @@ pub fn status_body(app: &App) -> Status {
         rows: stats.rows,
         holds_open: stats.holds_open,
         holds_due: stats.holds_due,
+        orders_placed: stats.orders_placed,
+        refunds_due: stats.refunds_due,
         keys: stats.keys,
         queued: status.queued as u64,
         stopped: status.stopped,
@@ -189,13 +191,14 @@ fn audit_body(found: &model::Audit, digest: &model::Digest, seq: Seq) -> Audit {
         seq: seq.0,
         rows: found.rows,
         holds: found.holds,
+        orders: found.orders,
         movements: found.movements,
         digest: Digest::from(digest),
         violations: violations.collect(),
     }
 }
 
-/// The ledger from its start replayed up to `last`, or the first movement that does not follow. Reads and replays beside
+/// The ledger from its start replayed up to `last`, or the first record that does not follow. Reads and replays beside
 /// the threads that serve, a step at a time.
 async fn replay(app: &App, start: Seq, last: Seq) -> Result<Result<Replay, model::Violation>, Problem> {
     let mut replay = Replay::starting_at(start);
@@ -204,8 +207,8 @@ async fn replay(app: &App, start: Seq, last: Seq) -> Result<Result<Replay, model
         let step = blocking(move || {
             let block = replica.movements(replay.last_seq(), REPLAY_STEP)?;
             let is_empty = block.is_empty();
-            let mut upto = block.iter().take_while(|movement| movement.seq <= last);
-            let result = upto.try_for_each(|movement| replay.apply(movement));
+            let mut upto = block.iter().take_while(|record| record.seq() <= last);
+            let result = upto.try_for_each(|record| replay.apply(record));
             Ok::<_, LedgerError>((replay, result, is_empty))
         });
         let (next, result, is_empty) = step.await?.map_err(|error| of_ledger_error(&error))?;

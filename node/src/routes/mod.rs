@@ -6,6 +6,7 @@ mod health;
 mod holds;
 mod inventory;
 mod movements;
+mod orders;
 mod settings;
 mod transfers;
 
@@ -19,6 +20,7 @@ pub fn router() -> Router<App> {
         .merge(inventory::router())
         .merge(holds::router())
         .merge(transfers::router())
+        .merge(orders::router())
         .merge(batch::router())
         .merge(movements::router())
         .merge(settings::router())

@@ -1,11 +1,11 @@
-//! The ledger: all movements, a row's history, and a row as it was.
+//! The ledger: all records, a row's history, and a row as it was.
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::get;
-use holdfast_api::{ErrorCode, Movement, MovementPage, Problem};
+use holdfast_api::{ErrorCode, Movement, MovementPage, Problem, Record};
 use holdfast_model::{ItemId, RowView, Seq, StoreId};
 
 use holdfast_replica::{LedgerError, Replica};
@@ -16,7 +16,7 @@ use crate::mutate::blocking;
 use crate::read::Params;
 use crate::reply::{json, of_ledger_error, problem};
 
-/// How many movements are looked through for one page of a filter: a page may end early, with where to go on.
+/// How many records are looked through for one page of a filter: a page may end early, with where to go on.
 const MAX_LOOKED_THROUGH: usize = 100_000;
 
 /// The routes of this file.
@@ -45,14 +45,14 @@ async fn page(app: &App, uri: &Uri) -> Result<Response, Problem> {
         let block =
             app.replica().movements(after, limit.max(1000)).map_err(|error| of_ledger_error(&error))?;
         let Some(end) = block.last() else { break };
-        let end = end.seq;
+        let end = end.seq();
         looked_through += block.len();
-        for movement in block {
-            let fits = store.as_ref().is_none_or(|store| *store == movement.store)
-                && item.as_ref().is_none_or(|item| *item == movement.item);
-            after = movement.seq;
+        for record in block {
+            let fits = store.as_ref().is_none_or(|store| Some(store) == record.store())
+                && item.as_ref().is_none_or(|item| Some(item) == record.item());
+            after = record.seq();
             if fits {
-                found.push(Movement::from(&movement));
+                found.push(Record::from(&record));
                 if found.len() == limit {
                     break;
                 }
@@ -90,7 +90,8 @@ async fn row_history(app: &App, path: &Path<(String, String)>, uri: &Uri) -> Res
         Some(from) => read_ledger(app, move |replica| replica.history(from, limit)).await?,
     };
     let next = found.last().filter(|movement| movement.prev_seq > Seq(0)).map(|movement| movement.seq.0);
-    Ok(json(200, &MovementPage { movements: found.iter().map(Movement::from).collect(), next }))
+    let movements = found.iter().map(|movement| Record::Movement(Movement::from(movement)));
+    Ok(json(200, &MovementPage { movements: movements.collect(), next }))
 }
 
 /// Reads the ledger beside the threads that serve.

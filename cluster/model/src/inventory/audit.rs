@@ -16,8 +16,8 @@ const NAMELESS: RowNames = RowNames { store: 0, item: 0 };
 /// One invariant that does not hold somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which of the five invariants: 1 a row's sums, 2 what is reserved, 3 a hold's ends, 4 the ledger, 5 keys. 0 for
-    /// the digest.
+    /// Which of the invariants: 1 a row's sums, 2 what is reserved, 3 a hold's ends, 4 the ledger, 5 keys, 6 orders. 0
+    /// for the digest.
     pub invariant: u8,
     /// Where and how, in words.
     pub detail: String,
@@ -30,14 +30,16 @@ pub struct Audit {
     pub rows: u64,
     /// Holds that were checked.
     pub holds: u64,
-    /// Movements that were replayed, 0 when the ledger was not part of it.
+    /// Orders that were checked.
+    pub orders: u64,
+    /// Records of the ledger that were replayed, 0 when the ledger was not part of it.
     pub movements: u64,
     /// What does not hold, the first hundred of it.
     pub violations: Vec<Violation>,
 }
 
 impl Audit {
-    fn fault(&mut self, invariant: u8, detail: impl FnOnce() -> String) {
+    pub(super) fn fault(&mut self, invariant: u8, detail: impl FnOnce() -> String) {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { invariant, detail: detail() });
         }
@@ -45,7 +47,7 @@ impl Audit {
 }
 
 impl Frozen {
-    /// Checks invariants 1 to 3 and 5 on every row, hold, transfer and key, and that the digest is the sum of its
+    /// Checks invariants 1 to 3, 5 and 6 on every row, hold, transfer, order and key, and that the digest is the sum of its
     /// records.
     #[must_use]
     pub fn audit(&self) -> Audit {
@@ -54,6 +56,7 @@ impl Frozen {
         self.audit_rows(&mut audit, &reserved);
         self.audit_items(&mut audit);
         self.audit_keys(&mut audit);
+        self.audit_orders(&mut audit);
         if self.recomputed() != self.sums {
             audit.fault(0, || "the digest is not the sum of the records".to_owned());
         }
@@ -69,12 +72,13 @@ impl Frozen {
         if !replay.covers(self.ledger_start()) || replay.last_seq() != self.last_seq() {
             let [first, last] = [replay.first_seq(), replay.last_seq()];
             let [start, end] = [self.ledger_start(), self.last_seq()];
-            audit.fault(4, || format!("movements {first} to {last} were replayed of {start} to {end}"));
+            audit.fault(4, || format!("records {first} to {last} were replayed of {start} to {end}"));
             return audit;
         }
         self.audit_told_rows(&mut audit, replay);
         self.audit_told_holds(&mut audit, replay);
         self.audit_told_shortfalls(&mut audit, replay);
+        self.audit_told_orders(&mut audit, replay);
         audit
     }
 
@@ -223,7 +227,8 @@ impl Frozen {
 mod tests {
     use super::*;
     use crate::{
-        ClusterTime, Command, Entry, HoldId, Inventory, ItemId, Line, Movement, Quantity, Reason, Request,
+        ClusterTime, Command, Entry, HoldId, Inventory, ItemId, Line, Movement, OrderAction, OrderEvent,
+        OrderEventKind, OrderId, OrderStatus, PaymentId, PaymentOutcome, Quantity, Reason, Record, Request,
         StoreId, TransferId,
     };
 
@@ -298,40 +303,75 @@ mod tests {
             (103, Command::Confirm { hold: hold(2), lines: Some(vec![line("S1", 1)]), reacquire: false }),
             (104, reserve(3, vec![line("S3", 2), line("S1", 1)])),
         ]
+        .into_iter()
+        .chain(order_story())
+        .collect()
     }
 
-    fn apply(inventory: &mut Inventory, at: u64, command: Command, key: u64) -> Vec<Movement> {
+    /// Orders that are paid, taken back, over, changed or still to be paid, and money that is owed or was given back.
+    fn order_story() -> Vec<(u64, Command)> {
+        let act = |number, action| Command::Order {
+            order: OrderId::from_uuid(uuid::Uuid::from_u128(number)),
+            action,
+        };
+        let place = |number: u128, qty| {
+            let (lines, ttl_ms) = (vec![line("S1", qty)], Some(100));
+            let (hold, owner, reference) = (hold(100 + number), None, None);
+            act(number, OrderAction::Place { hold, lines, ttl_ms, owner, reference })
+        };
+        let payment = |text| PaymentId::new(text).unwrap();
+        let pay = |number, text, outcome| {
+            let (payment, amount, reacquire) = (payment(text), None, false);
+            act(number, OrderAction::Pay { payment, outcome, amount, reacquire })
+        };
+        vec![
+            (105, place(1, 1)),
+            (105, place(2, 1)),
+            (105, place(3, 1)),
+            (106, act(1, OrderAction::ReplaceLines { hold: hold(111), lines: vec![line("S2", 1)] })),
+            (107, pay(1, "a", PaymentOutcome::Failed)),
+            (108, pay(1, "b", PaymentOutcome::Succeeded)),
+            (109, act(2, OrderAction::Cancel { reason: None })),
+            (110, pay(2, "c", PaymentOutcome::Succeeded)),
+            (210, pay(3, "d", PaymentOutcome::Succeeded)),
+            (211, act(3, OrderAction::Refund { payment: payment("d") })),
+            (212, place(4, 1)),
+            (213, pay(1, "e", PaymentOutcome::Succeeded)),
+        ]
+    }
+
+    fn apply(inventory: &mut Inventory, at: u64, command: Command, key: u64) -> Vec<Record> {
         let key = Some(crate::Key { id: u128::from(key), fingerprint: 0 });
         let requests = vec![Request { command, key, actor: None }];
         let applied = inventory.apply(&Entry { stamp: ClusterTime(at), utc_offset_ms: None, requests });
         assert!(applied.replies[0].result.is_ok(), "{:?}", applied.replies[0]);
-        applied.movements
+        applied.records
     }
 
-    fn told() -> (Inventory, Vec<Movement>) {
+    fn told() -> (Inventory, Vec<Record>) {
         let mut inventory = Inventory::new();
-        let mut movements = Vec::new();
+        let mut records = Vec::new();
         for (key, (at, command)) in (0..).zip(story()) {
-            movements.extend(apply(&mut inventory, at, command, key));
+            records.extend(apply(&mut inventory, at, command, key));
         }
-        (inventory, movements)
+        (inventory, records)
     }
 
-    fn replay(first: Seq, movements: &[Movement]) -> Result<Replay, Violation> {
+    fn replay(first: Seq, records: &[Record]) -> Result<Replay, Violation> {
         let mut replay = Replay::starting_at(first);
-        for movement in movements.iter().filter(|movement| movement.seq >= first) {
-            replay.apply(movement)?;
+        for record in records.iter().filter(|record| record.seq() >= first) {
+            replay.apply(record)?;
         }
         Ok(replay)
     }
 
     #[test]
     fn a_ledger_is_audited_from_wherever_it_was_trimmed() {
-        let (mut inventory, movements) = told();
+        let (mut inventory, records) = told();
         for before in 1..=inventory.last_seq().0 + 1 {
             let before = Seq(before);
-            apply(&mut inventory, 104, Command::TrimLedger { before }, 1000 + before.0);
-            let replay = replay(before, &movements).unwrap();
+            apply(&mut inventory, 213, Command::TrimLedger { before }, 1000 + before.0);
+            let replay = replay(before, &records).unwrap();
             let audit = inventory.freeze().audit_with(&replay);
             assert_eq!(audit.violations, [], "from {before}");
             assert_eq!(audit.movements, inventory.last_seq().0 + 1 - before.0);
@@ -340,13 +380,13 @@ mod tests {
 
     #[test]
     fn a_ledger_that_tells_otherwise_is_seen() {
-        let (inventory, movements) = told();
+        let (inventory, records) = told();
         let frozen = inventory.freeze();
-        let is_seen = |movements: &[Movement]| match replay(Seq(1), movements) {
+        let is_seen = |records: &[Record]| match replay(Seq(1), records) {
             Ok(replay) => !frozen.audit_with(&replay).violations.is_empty(),
             Err(_) => true,
         };
-        assert!(!is_seen(&movements));
+        assert!(!is_seen(&records));
         let changes: [fn(&mut Movement); 5] = [
             |movement| movement.qty += 1,
             |movement| movement.available += 1,
@@ -354,15 +394,43 @@ mod tests {
             |movement| movement.prev_seq = movement.prev_seq.next(),
             |movement| movement.item = ItemId::new("B").unwrap(),
         ];
-        for place in 0..movements.len() {
-            for change in changes {
-                let mut changed = movements.clone();
-                change(&mut changed[place]);
+        let order_changes: [fn(&mut OrderEvent); 3] = [
+            |event| event.kind = other_kind(event.kind),
+            |event| event.status = other_status(event.status),
+            |event| event.order = OrderId::from_uuid(uuid::Uuid::from_u128(77)),
+        ];
+        for place in 0..records.len() {
+            let (of_movement, of_order) = match records[place] {
+                Record::Movement(_) => (changes.len(), 0),
+                Record::Order(_) => (0, order_changes.len()),
+            };
+            for change in 0..of_movement + of_order {
+                let mut changed = records.clone();
+                match &mut changed[place] {
+                    Record::Movement(movement) => changes[change](movement),
+                    Record::Order(event) => order_changes[change](event),
+                }
                 assert!(is_seen(&changed), "{:?}", changed[place]);
             }
-            let mut fewer = movements.clone();
+            let mut fewer = records.clone();
             fewer.remove(place);
-            assert!(is_seen(&fewer), "without {:?}", movements[place]);
+            assert!(is_seen(&fewer), "without {:?}", records[place]);
         }
+    }
+
+    fn other_kind(kind: OrderEventKind) -> OrderEventKind {
+        match kind {
+            OrderEventKind::Placed => OrderEventKind::LinesReplaced,
+            OrderEventKind::LinesReplaced | OrderEventKind::PaymentFailed => OrderEventKind::Placed,
+            OrderEventKind::Paid => OrderEventKind::Cancelled,
+            OrderEventKind::Cancelled => OrderEventKind::Expired,
+            OrderEventKind::Expired => OrderEventKind::Paid,
+            OrderEventKind::RefundDue => OrderEventKind::Refunded,
+            OrderEventKind::Refunded => OrderEventKind::RefundDue,
+        }
+    }
+
+    fn other_status(status: OrderStatus) -> OrderStatus {
+        if status == OrderStatus::Placed { OrderStatus::Cancelled } else { OrderStatus::Placed }
     }
 }

@@ -12,6 +12,8 @@ pub enum Kind {
     ItemSums,
     Key,
     Event,
+    Order,
+    Payment,
 }
 
 /// The longest record, in bytes: a stock row.

@@ -41,7 +41,8 @@ impl Inventory {
 
     fn expire(&mut self, step: &mut Step, ix: u32) {
         let hold = self.holds.get(ix);
-        let cause = Cause::Hold { hold: hold.id, expires_at: hold.deadline };
+        let order = hold.order;
+        let cause = Cause::Hold { hold: hold.id, expires_at: hold.deadline, order };
         let open: Vec<(u32, u64)> = hold.reserved_lines().collect();
         for (row, qty) in open {
             self.give_back(step, By::default(), row, qty, (MovementKind::Expired, cause.clone()));
@@ -55,6 +56,9 @@ impl Inventory {
             hold.ended_at = now;
             hold.last_seq = last_seq;
         });
+        if let Some(order) = order {
+            self.expire_order(step, order);
+        }
     }
 
     /// Moves `qty` of a row from reserved back to available.
@@ -72,10 +76,16 @@ impl Inventory {
         });
     }
 
-    /// Forgets keys, events, holds and transfers whose windows are over, up to the limit of an entry.
+    /// Forgets keys, events, holds, transfers and orders whose windows are over, up to the limit of an entry.
     pub(super) fn forget(&mut self, requests: usize) {
         let limit = FORGET_PER_ENTRY.saturating_add(requests.saturating_mul(2));
-        let kinds = [Self::forget_key, Self::forget_event, Self::forget_hold, Self::forget_transfer];
+        let kinds = [
+            Self::forget_key,
+            Self::forget_event,
+            Self::forget_hold,
+            Self::forget_transfer,
+            Self::forget_order,
+        ];
         for forget in kinds {
             for _ in 0..limit {
                 if !forget(self) {
@@ -114,13 +124,17 @@ impl Inventory {
     fn forget_hold(&mut self) -> bool {
         match self.holds.first_ended() {
             Some((at, ix)) if self.may_forget_ended(at) => {
-                let digest = self.hold_digest(self.holds.get(ix));
-                self.sums.holds = self.sums.holds.wrapping_sub(digest);
-                self.holds.forget(ix);
+                self.drop_hold(ix);
                 true
             }
             _ => false,
         }
+    }
+
+    fn drop_hold(&mut self, ix: u32) {
+        let digest = self.hold_digest(self.holds.get(ix));
+        self.sums.holds = self.sums.holds.wrapping_sub(digest);
+        self.holds.forget(ix);
     }
 
     fn forget_transfer(&mut self) -> bool {
@@ -135,13 +149,26 @@ impl Inventory {
         }
     }
 
-    /// A key remembers a hold or a transfer by its id alone, so nothing is forgotten before the keys that tell of it.
+    /// Forgets an order and the hold that it keeps.
+    fn forget_order(&mut self) -> bool {
+        match self.orders.first_ended() {
+            Some((at, ix)) if self.may_forget_ended(at) => {
+                self.drop_hold(self.hold_of(ix));
+                self.sums.orders = self.sums.orders.wrapping_sub(self.orders.get(ix).digest());
+                self.orders.forget(ix);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A key remembers a hold, a transfer or an order by its id alone, so nothing is forgotten before the keys that tell of it.
     fn may_forget_ended(&self, at: ClusterTime) -> bool {
         let key_remains = self.keys.oldest().is_some_and(|key| key.at <= at);
         self.is_over(at, self.config.ended_window_ms) && !key_remains
     }
 
-    /// Starts the window of the ended hold or transfer of `command` again: a key that tells of it was just remembered.
+    /// Starts the window of the ended hold, transfer or order of `command` again: a key that tells of it was just remembered.
     pub(super) fn keep_ended(&mut self, command: &Command) {
         let now = self.clock.now;
         if let Some(ix) = command.hold().and_then(|hold| self.holds.find(hold))
@@ -154,6 +181,11 @@ impl Inventory {
             && self.transfers.get(ix).ended_at.is_some_and(|at| at < now)
         {
             self.change_transfer(ix, |transfer| transfer.ended_at = Some(now));
+        }
+        if let Some(ix) = command.order().and_then(|order| self.orders.find(order))
+            && self.orders.get(ix).ended_at.is_some_and(|at| at < now)
+        {
+            self.change_order(ix, |order| order.ended_at = Some(now));
         }
     }
 }

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::digest::Kind;
 use super::holds::Hold;
 use super::names::Names;
+use super::orders::Order;
 use super::paged::Paged;
 use super::rows::{self, Row};
-use super::table::{Record, Table};
+use super::table::{Remembered, Table};
 use super::transfers::{ItemSums, Transfer};
 use super::{Clock, Inventory, Sums};
 use crate::{Config, Digest, ItemId, Seq, StoreId, codec};
@@ -26,6 +27,7 @@ pub struct Frozen {
     pub(super) holds: Paged<Option<Hold>>,
     pub(super) transfers: Paged<Option<Transfer>>,
     pub(super) item_sums: Paged<ItemSums>,
+    pub(super) orders: Paged<Option<Order>>,
     pub(super) keys: Table,
     pub(super) events: Table,
     pub(super) sums: Sums,
@@ -42,8 +44,9 @@ pub(super) enum Chunk {
     Holds(Vec<Hold>),
     Transfers(Vec<Transfer>),
     ItemSums(Vec<(u32, ItemSums)>),
-    Keys(Vec<Record>),
-    Events(Vec<Record>),
+    Orders(Vec<Order>),
+    Keys(Vec<Remembered>),
+    Events(Vec<Remembered>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +68,7 @@ pub(super) struct Counts {
     pub holds: u64,
     pub transfers: u64,
     pub item_sums: u64,
+    pub orders: u64,
     pub keys: u64,
     pub events: u64,
 }
@@ -83,6 +87,7 @@ impl Inventory {
             holds: self.holds.frozen(),
             transfers,
             item_sums,
+            orders: self.orders.frozen(),
             keys: self.keys.frozen(),
             events: self.events.frozen(),
             sums: self.sums,
@@ -96,6 +101,7 @@ impl Frozen {
     pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> + Send + '_ {
         let header = Chunk::Header(Box::new(self.header()));
         let hold_bytes = |hold: &Hold| size_of::<Hold>() + size_of_val(hold.lines());
+        let order_bytes = |order: &Order| size_of::<Order>() + size_of_val(&order.payments[..]);
         std::iter::once(header)
             .chain(batches(self.stores.iter().cloned(), |name| name.as_str().len() + 1, Chunk::Stores))
             .chain(batches(self.items.iter().cloned(), |name| name.as_str().len() + 1, Chunk::Items))
@@ -103,6 +109,7 @@ impl Frozen {
             .chain(batches(self.holds().cloned(), hold_bytes, Chunk::Holds))
             .chain(batches(self.transfers().cloned(), size_of_val, Chunk::Transfers))
             .chain(batches(self.item_sums(), size_of_val, Chunk::ItemSums))
+            .chain(batches(self.orders().cloned(), order_bytes, Chunk::Orders))
             .chain(batches(self.keys.iter().cloned(), size_of_val, Chunk::Keys))
             .chain(batches(self.events.iter().cloned(), size_of_val, Chunk::Events))
             .map(|chunk| codec::encode(&chunk))
@@ -116,6 +123,7 @@ impl Frozen {
             holds: self.holds().count() as u64,
             transfers: self.transfers().count() as u64,
             item_sums: self.item_sums().count() as u64,
+            orders: self.orders().count() as u64,
             keys: self.keys.len(),
             events: self.events.len(),
         };
@@ -129,6 +137,10 @@ impl Frozen {
 
     pub(super) fn transfers(&self) -> impl Iterator<Item = &Transfer> + Send {
         self.transfers.iter().flatten()
+    }
+
+    pub(super) fn orders(&self) -> impl Iterator<Item = &Order> + Send {
+        self.orders.iter().flatten()
     }
 
     /// The items that have sums, by number.
@@ -171,6 +183,9 @@ impl Frozen {
         }
         for (item, item_sums) in self.item_sums() {
             add(&mut sums.transfers, item_sums.digest(self.items.hash(item)));
+        }
+        for order in self.orders() {
+            add(&mut sums.orders, order.digest());
         }
         for key in self.keys.iter() {
             add(&mut sums.keys, key.digest(Kind::Key));

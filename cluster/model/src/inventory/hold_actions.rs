@@ -29,11 +29,12 @@ impl Inventory {
         let found = self.meet_hold(step, id);
         let merged = part_lines(lines, has_key)?;
         let ix = found.ok_or(Refusal::UnknownHold { hold: id })?;
+        self.check_no_order(ix)?;
         match self.holds.get(ix).ended_by {
             None => self.sell_parts(step, by, ix, merged.as_deref()),
             Some(EndedBy::Expiry) if reacquire => self.reacquire(step, by, ix, merged.as_deref()),
             Some(EndedBy::Expiry) => Err(Refusal::HoldExpired { hold: id }),
-            Some(EndedBy::Release) => Err(Refusal::HoldReleased { hold: id }),
+            Some(EndedBy::Release | EndedBy::Replacement) => Err(Refusal::HoldReleased { hold: id }),
             Some(EndedBy::Confirm) => self.repeat_or_exceed(ix, merged.as_deref()),
         }
     }
@@ -49,10 +50,13 @@ impl Inventory {
         let found = self.meet_hold(step, id);
         let merged = part_lines(lines, has_key)?;
         let ix = found.ok_or(Refusal::UnknownHold { hold: id })?;
+        self.check_no_order(ix)?;
         match self.holds.get(ix).ended_by {
-            None => self.give_back_parts(step, by, ix, merged.as_deref()),
+            None => self.give_back_parts(step, by, ix, merged.as_deref(), EndedBy::Release),
             Some(EndedBy::Confirm) => Err(Refusal::HoldConfirmed { hold: id }),
-            Some(EndedBy::Release | EndedBy::Expiry) => self.repeat_or_exceed(ix, merged.as_deref()),
+            Some(EndedBy::Release | EndedBy::Replacement | EndedBy::Expiry) => {
+                self.repeat_or_exceed(ix, merged.as_deref())
+            }
         }
     }
 
@@ -63,7 +67,9 @@ impl Inventory {
         let hold = self.holds.get(ix);
         match hold.ended_by {
             Some(EndedBy::Expiry) => return Err(Refusal::HoldExpired { hold: id }),
-            Some(EndedBy::Release) => return Err(Refusal::HoldReleased { hold: id }),
+            Some(EndedBy::Release | EndedBy::Replacement) => {
+                return Err(Refusal::HoldReleased { hold: id });
+            }
             Some(EndedBy::Confirm) => return Err(Refusal::HoldConfirmed { hold: id }),
             None => {}
         }
@@ -71,7 +77,7 @@ impl Inventory {
         if hold.deadline.is_none_or(|old| old >= deadline) {
             return Ok(Done::now(self.hold_outcome(ix)));
         }
-        let cause = Cause::Hold { hold: id, expires_at: Some(deadline) };
+        let cause = Cause::Hold { hold: id, expires_at: Some(deadline), order: hold.order };
         let open: Vec<(u32, u64)> = hold.reserved_lines().collect();
         for (row, qty) in open {
             self.book(step, by, row, (MovementKind::Extended, signed(qty), cause.clone()), |_| {});
@@ -89,6 +95,15 @@ impl Inventory {
         let ix = self.holds.find(id)?;
         self.expire_if_due(step, ix);
         Some(ix)
+    }
+
+    /// A hold of an order is sold and given back with the order alone, so that the two never disagree.
+    fn check_no_order(&self, ix: u32) -> Result<(), Refusal> {
+        let hold = self.holds.get(ix);
+        match hold.order {
+            Some(order) => Err(Refusal::HoldOfOrder { hold: hold.id, order }),
+            None => Ok(()),
+        }
     }
 
     /// The parts of a hold that `lines` name, or all that `open` leaves of it; names every line that asks too much.
@@ -135,7 +150,13 @@ impl Inventory {
         Ok(Done::before(self.hold_outcome(ix), Seq(self.holds.get(ix).last_seq)))
     }
 
-    fn sell_parts(&mut self, step: &mut Step, by: By<'_>, ix: u32, lines: Option<&[Merged<'_>]>) -> Decision {
+    pub(super) fn sell_parts(
+        &mut self,
+        step: &mut Step,
+        by: By<'_>,
+        ix: u32,
+        lines: Option<&[Merged<'_>]>,
+    ) -> Decision {
         let parts = self.parts(ix, lines, |line| line.reserved)?;
         self.check_sold(&parts)?;
         let cause = self.cause_of_hold(ix);
@@ -148,26 +169,33 @@ impl Inventory {
         })))
     }
 
-    fn give_back_parts(
+    pub(super) fn give_back_parts(
         &mut self,
         step: &mut Step,
         by: By<'_>,
         ix: u32,
         lines: Option<&[Merged<'_>]>,
+        ended_by: EndedBy,
     ) -> Decision {
         let parts = self.parts(ix, lines, |line| line.reserved)?;
         let cause = self.cause_of_hold(ix);
         for part in &parts {
             self.give_back(step, by, part.row, part.qty, (MovementKind::Released, cause.clone()));
         }
-        Ok(Done::now(self.settle(ix, &parts, EndedBy::Release, |line, qty| {
+        Ok(Done::now(self.settle(ix, &parts, ended_by, |line, qty| {
             line.reserved -= qty;
             line.released += qty;
         })))
     }
 
     /// Takes again what a hold lost to its deadline, and sells it in the same step.
-    fn reacquire(&mut self, step: &mut Step, by: By<'_>, ix: u32, lines: Option<&[Merged<'_>]>) -> Decision {
+    pub(super) fn reacquire(
+        &mut self,
+        step: &mut Step,
+        by: By<'_>,
+        ix: u32,
+        lines: Option<&[Merged<'_>]>,
+    ) -> Decision {
         let parts = self.parts(ix, lines, HoldLine::expired)?;
         self.check_there(&parts)?;
         let mut short = self.short_parts(&parts);
@@ -253,7 +281,7 @@ impl Inventory {
 
     fn cause_of_hold(&self, ix: u32) -> Cause {
         let hold = self.holds.get(ix);
-        Cause::Hold { hold: hold.id, expires_at: hold.deadline }
+        Cause::Hold { hold: hold.id, expires_at: hold.deadline, order: hold.order }
     }
 }
 

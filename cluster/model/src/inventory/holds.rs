@@ -11,7 +11,7 @@ use super::digest::{Bytes, Kind};
 use super::paged::Paged;
 use super::rows::RowNames;
 use super::slab::{Identified, Slab};
-use crate::{ClusterTime, HoldId, HoldStatus, Owner};
+use crate::{ClusterTime, HoldId, HoldStatus, OrderId, Owner};
 
 /// What ended a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub enum EndedBy {
     Confirm = 1,
     Release,
     Expiry,
+    /// Its order has another hold now.
+    Replacement,
 }
 
 /// One line of a hold. What is neither reserved, confirmed nor released of `granted` has expired.
@@ -85,6 +87,8 @@ pub struct Hold {
     /// Hash of what was asked for, to tell a repeat from another use of the id.
     pub content: u64,
     pub owner: Option<Owner>,
+    /// The order whose goods it holds: it ends with that alone.
+    pub order: Option<OrderId>,
     /// The last movement of its making. No two holds share it, so it orders those that are due or ended together.
     pub made_seq: u64,
     /// The last movement that it made.
@@ -124,19 +128,27 @@ impl Hold {
             None => HoldStatus::Held,
             Some(_) if sold => HoldStatus::Confirmed,
             Some(EndedBy::Confirm) => HoldStatus::Confirmed,
-            Some(EndedBy::Release) => HoldStatus::Released,
+            Some(EndedBy::Release | EndedBy::Replacement) => HoldStatus::Released,
             Some(EndedBy::Expiry) => HoldStatus::Expired,
         }
+    }
+
+    /// Whether its order keeps it: then it is forgotten along with that.
+    pub fn is_kept(&self) -> bool {
+        self.order.is_some() && self.ended_by != Some(EndedBy::Replacement)
     }
 
     /// The hold's share of the digest: one hash for itself and one for each line.
     pub fn digest(&self, names: impl Fn(u32) -> RowNames) -> u128 {
         let id = self.id.uuid().as_u128();
         let owner = self.owner.as_ref().map_or(0, |owner| xxh3_128(owner.as_str().as_bytes()));
+        let order = self.order.map_or(0, |order| order.uuid().as_u128());
         let ended_by = self.ended_by.map_or(0, |by| by as u64);
         let head = Bytes::new()
             .wide(id)
             .wide(owner)
+            .wide(order)
+            .numbers(&[u64::from(self.order.is_some())])
             .optional(self.deadline.map(|deadline| deadline.0))
             .numbers(&[self.content, self.made_seq, self.last_seq, ended_by, self.ended_at.0])
             .hash(Kind::Hold);
@@ -164,6 +176,8 @@ pub struct Holds {
     due_by_row: BTreeSet<(u32, Turn)>,
     listed_until: Option<ClusterTime>,
     ended: BTreeSet<Turn>,
+    /// Ended holds that their orders keep.
+    kept: u64,
 }
 
 impl Holds {
@@ -175,10 +189,11 @@ impl Holds {
         self.holds.get(ix)
     }
 
-    /// Adds a hold whose id is new.
-    pub fn insert(&mut self, hold: Hold) {
+    /// Adds a hold whose id is new; returns its place.
+    pub fn insert(&mut self, hold: Hold) -> u32 {
         let ix = self.holds.insert(hold);
         self.list(ix);
+        ix
     }
 
     /// Changes a hold and keeps every index right.
@@ -196,7 +211,9 @@ impl Holds {
 
     fn list(&mut self, ix: u32) {
         let hold = self.holds.get(ix);
-        if hold.ended_by.is_some() {
+        if hold.ended_by.is_some() && hold.is_kept() {
+            self.kept += 1;
+        } else if hold.ended_by.is_some() {
             self.ended.insert((hold.ended_at, hold.made_seq, ix));
         } else if let Some(deadline) = hold.deadline {
             let turn = (deadline, hold.made_seq, ix);
@@ -209,7 +226,9 @@ impl Holds {
 
     fn unlist(&mut self, ix: u32) {
         let hold = self.holds.get(ix);
-        if hold.ended_by.is_some() {
+        if hold.ended_by.is_some() && hold.is_kept() {
+            self.kept -= 1;
+        } else if hold.ended_by.is_some() {
             self.ended.remove(&(hold.ended_at, hold.made_seq, ix));
         } else if let Some(deadline) = hold.deadline {
             let turn = (deadline, hold.made_seq, ix);
@@ -261,17 +280,17 @@ impl Holds {
         self.listed_until = Some(now);
     }
 
-    /// The hold that ended first.
+    /// The hold that ended first, of those that no order keeps.
     pub fn first_ended(&self) -> Option<(ClusterTime, u32)> {
         self.ended.first().map(|&(at, _, ix)| (at, ix))
     }
 
     pub fn open_count(&self) -> u64 {
-        (self.holds.len() - self.ended.len()) as u64
+        self.holds.len() as u64 - self.ended_count()
     }
 
     pub fn ended_count(&self) -> u64 {
-        self.ended.len() as u64
+        self.ended.len() as u64 + self.kept
     }
 
     pub fn due_count(&self, now: ClusterTime) -> u64 {
@@ -294,6 +313,7 @@ mod tests {
             id: HoldId::from_uuid(Uuid::from_u128(id)),
             content: 0,
             owner: None,
+            order: None,
             made_seq: u64::try_from(id).unwrap(),
             last_seq: 0,
             deadline: Some(ClusterTime(deadline)),

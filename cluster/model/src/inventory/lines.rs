@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Inventory;
-use crate::{Command, Line, MAX_TOTAL, Refusal, RowKey};
+use crate::{Command, Line, MAX_TOTAL, OrderAction, Refusal, RowKey};
 
 /// A line of a command, merged with the others of its row.
 pub struct Merged<'a> {
@@ -65,7 +65,11 @@ impl Inventory {
             }
             Command::Reserve { lines, .. }
             | Command::Confirm { lines: Some(lines), .. }
-            | Command::Release { lines: Some(lines), .. } => distinct(lines),
+            | Command::Release { lines: Some(lines), .. }
+            | Command::Order {
+                action: OrderAction::Place { lines, .. } | OrderAction::ReplaceLines { lines, .. },
+                ..
+            } => distinct(lines),
             Command::Confirm { hold, .. } | Command::Release { hold, .. } => {
                 let lines = self.holds.find(*hold).map_or(&[][..], |ix| self.holds.get(ix).lines());
                 lines.iter().map(|line| self.row_key(line.row)).collect()
@@ -81,7 +85,11 @@ impl Inventory {
                     [found.from, found.to].map(|row| self.row_key(row)).to_vec()
                 })
             }
-            Command::Tick
+            Command::Order {
+                action: OrderAction::Pay { .. } | OrderAction::Cancel { .. } | OrderAction::Refund { .. },
+                ..
+            }
+            | Command::Tick
             | Command::Extend { .. }
             | Command::Configure { .. }
             | Command::TrimLedger { .. }
@@ -101,7 +109,11 @@ pub fn requested(command: &Command, row: &RowKey) -> u64 {
     match command {
         Command::Reserve { lines, .. }
         | Command::Confirm { lines: Some(lines), .. }
-        | Command::Release { lines: Some(lines), .. } => lines
+        | Command::Release { lines: Some(lines), .. }
+        | Command::Order {
+            action: OrderAction::Place { lines, .. } | OrderAction::ReplaceLines { lines, .. },
+            ..
+        } => lines
             .iter()
             .filter(|line| line.store == row.store && line.item == row.item)
             .fold(0, |sum, line| sum.saturating_add(line.qty.get())),

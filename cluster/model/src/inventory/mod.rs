@@ -2,8 +2,8 @@
 //!
 //! `apply` is called with every committed entry, in order, by whoever holds the log; everything else in here either
 //! serves it or only reads. Each family of commands has a file of its own: `stock`, `reserve`, `hold_actions`,
-//! `transfer_actions`, `admin`; `expiry` is what time does. Records live in pages that snapshots share (`paged`, `slab`,
-//! `rows`, `holds`, `transfers`, `table`); what is only a way to find them is made anew when a state is restored.
+//! `transfer_actions`, `order_actions`, `admin`; `expiry` is what time does. Records live in pages that snapshots share (`paged`, `slab`,
+//! `rows`, `holds`, `transfers`, `orders`, `table`); what is only a way to find them is made anew when a state is restored.
 
 mod admin;
 mod audit;
@@ -15,6 +15,9 @@ mod hold_actions;
 mod holds;
 mod lines;
 mod names;
+mod order_actions;
+mod order_audit;
+mod orders;
 mod paged;
 mod read;
 mod replay;
@@ -37,12 +40,13 @@ use self::compact::Compact;
 use self::digest::Kind;
 use self::holds::{Hold, Holds};
 use self::names::Names;
+use self::orders::Orders;
 use self::rows::{Row, RowNames, Rows};
-use self::table::{Known, Record, Table};
+use self::table::{Known, Remembered, Table};
 use self::transfers::{ItemSums, Transfer, Transfers};
 use crate::{
     Actor, Applied, Cause, ClusterTime, Command, Config, Entry, Event, ItemId, Key, Movement, MovementKind,
-    Outcome, Reason, Reference, Refusal, Reply, Request, RowKey, Seq, StoreId, fingerprint,
+    Outcome, Reason, Record, Reference, Refusal, Reply, Request, RowKey, Seq, StoreId, fingerprint,
 };
 
 /// The highest version of the rules that this release knows.
@@ -57,6 +61,7 @@ pub struct Inventory {
     rows: Rows,
     holds: Holds,
     transfers: Transfers,
+    orders: Orders,
     keys: Table,
     events: Table,
     sums: Sums,
@@ -78,13 +83,14 @@ struct Sums {
     stock: u128,
     holds: u128,
     transfers: u128,
+    orders: u128,
     keys: u128,
 }
 
 /// What an entry has done so far.
 #[derive(Default)]
 struct Step {
-    movements: Vec<Movement>,
+    records: Vec<Record>,
     trim_before: Option<Seq>,
 }
 
@@ -152,6 +158,7 @@ impl Inventory {
             rows: Rows::default(),
             holds: Holds::default(),
             transfers: Transfers::default(),
+            orders: Orders::default(),
             keys: Table::default(),
             events: Table::default(),
             sums: Sums::default(),
@@ -167,7 +174,7 @@ impl Inventory {
     /// - **Keys.** A key that came before with the same fingerprint is answered from the table, with another it is
     ///   [`Refusal::KeyReused`]. A new one is remembered with its reply, refusals included. What a key tells of is never
     ///   forgotten before the key.
-    /// - **Own ids.** A hold, a transfer or a store's event that came before is answered with what it did, when the
+    /// - **Own ids.** A hold, a transfer, an order or a store's event that came before is answered with what it did, when the
     ///   command says the same; else it is refused. An event that was refused may be corrected and sent again.
     /// - **No refusal rests on a hold that is over.** What would be refused for lack of stock first ends the due holds on
     ///   its rows, oldest first, and is decided again; a command on a hold that is due ends it first.
@@ -181,11 +188,11 @@ impl Inventory {
         }
         self.clock.now = self.clock.now.max(entry.stamp);
         let requests = entry.requests.len();
-        let mut step = Step { movements: Vec::with_capacity(requests), trim_before: None };
+        let mut step = Step { records: Vec::with_capacity(requests), trim_before: None };
         self.sweep(&mut step);
         self.forget(requests);
         let replies = entry.requests.iter().map(|request| self.decide(&mut step, request)).collect();
-        Applied { replies, movements: step.movements, trim_before: step.trim_before }
+        Applied { replies, records: step.records, trim_before: step.trim_before }
     }
 
     /// The reply to one request: the one that its key is remembered with, or a new one.
@@ -235,7 +242,7 @@ impl Inventory {
     }
 
     /// The reply that `record` remembers. Fingerprints are hashes: one that fits another command is `otherwise`.
-    fn replay(&self, record: &Record, command: &Command, otherwise: Refusal) -> Reply {
+    fn replay(&self, record: &Remembered, command: &Command, otherwise: Refusal) -> Reply {
         record.outcome.reply(command, self).unwrap_or_else(|| refused(otherwise))
     }
 
@@ -251,9 +258,9 @@ impl Inventory {
         self.events.is_full(cap_bytes).then_some(Refusal::EventTableFull { cap_bytes })
     }
 
-    fn record(&self, key: Key, reply: &Reply, command: &Command) -> Option<Record> {
+    fn record(&self, key: Key, reply: &Reply, command: &Command) -> Option<Remembered> {
         let outcome = Compact::of(reply, command, self)?;
-        Some(Record { id: key.id, fingerprint: key.fingerprint, at: self.clock.now, outcome })
+        Some(Remembered { id: key.id, fingerprint: key.fingerprint, at: self.clock.now, outcome })
     }
 
     fn perform_and_reply(&mut self, step: &mut Step, request: &Request) -> Reply {
@@ -279,7 +286,8 @@ impl Inventory {
             }
             Command::Reserve { hold, lines, ttl_ms, allow_partial, owner } => {
                 let (hold, ttl_ms, allow_partial) = (*hold, *ttl_ms, *allow_partial);
-                let ask = reserve::Ask { hold, lines, ttl_ms, allow_partial, owner: owner.as_ref() };
+                let owner = owner.as_ref();
+                let ask = reserve::Ask { hold, lines, ttl_ms, allow_partial, owner, order: None };
                 self.reserve(step, by, &ask)
             }
             Command::Confirm { hold, lines, reacquire } => {
@@ -321,6 +329,7 @@ impl Inventory {
             Command::CancelTransfer { transfer, reason } => {
                 self.cancel_transfer(step, By { reason: reason.as_ref(), ..by }, *transfer)
             }
+            Command::Order { order, action } => self.act_on_order(step, by, *order, action),
             Command::SetPolicy { store, item, safety_stock, backorder_limit, expected_version } => {
                 let policy = (*safety_stock, *backorder_limit);
                 self.set_policy(step, by, RowName { store, item }, policy, *expected_version)
@@ -355,7 +364,7 @@ impl Inventory {
         row.last_seq = seq.0;
         self.sums.stock = self.sums.stock.wrapping_sub(before).wrapping_add(row.digest(names));
         let at = self.clock.now;
-        step.movements.push(Movement {
+        step.records.push(Record::Movement(Movement {
             seq,
             at,
             at_utc: at.to_utc(self.clock.utc_offset_ms.unwrap_or_default()),
@@ -371,7 +380,7 @@ impl Inventory {
             actor: by.actor.cloned(),
             reason: by.reason.cloned(),
             reference: by.reference.cloned(),
-        });
+        }));
     }
 
     fn row_names(&self, ix: u32) -> RowNames {

@@ -3,18 +3,19 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::holds::Hold;
+use super::orders::Order;
 use super::rows::{self, Number, Row};
 use super::transfers::Transfer;
 use super::{Clock, Inventory};
 use crate::{
-    ClusterTime, Config, Digest, HoldId, HoldLineView, HoldView, ItemId, Outcome, RowKey, RowView, Seq,
-    StoreId, TransferId, TransferView, codec,
+    ClusterTime, Config, Digest, HoldId, HoldLineView, HoldView, ItemId, OrderId, OrderStatus, OrderView,
+    Outcome, RowKey, RowView, Seq, StoreId, TransferId, TransferView, codec,
 };
 
-/// Some rows, and where to go on.
+/// Some rows or orders, and where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The rows, in the order in which they came to be.
+    /// They, in the order in which they came to be.
     pub items: Vec<T>,
     /// Give this as `after` for the next page; none when this was the last.
     pub next: Option<u64>,
@@ -33,6 +34,12 @@ pub struct Stats {
     pub holds_due: u64,
     /// Transfers with goods under way.
     pub transfers_open: u64,
+    /// Orders that may be paid.
+    pub orders_placed: u64,
+    /// Orders that have ended and are still remembered.
+    pub orders_ended: u64,
+    /// Orders for which money is owed to the buyer.
+    pub refunds_due: u64,
     /// Idempotency keys that are remembered.
     pub keys: u64,
     /// Store events that are remembered.
@@ -83,6 +90,7 @@ impl Inventory {
             stock: self.sums.stock,
             holds: self.sums.holds,
             transfers: self.sums.transfers,
+            orders: self.sums.orders,
             keys: self.sums.keys,
             config: config_digest(&self.clock, &self.config),
         }
@@ -129,6 +137,35 @@ impl Inventory {
         self.transfers.find(transfer).map(|ix| self.transfer_view(self.transfers.get(ix)))
     }
 
+    /// One order, open or ended within the window.
+    #[must_use]
+    pub fn order(&self, order: OrderId) -> Option<OrderView> {
+        self.orders.find(order).map(|ix| self.order_view(self.orders.get(ix)))
+    }
+
+    /// Orders, or those of a status, at most `limit`, after the place that an earlier page named.
+    #[must_use]
+    pub fn orders(&self, status: Option<OrderStatus>, after: Option<u64>, limit: usize) -> Page<OrderView> {
+        let found = self.orders.page(status, after.unwrap_or(0), limit.saturating_add(1));
+        self.page_of_orders(found, limit)
+    }
+
+    /// Orders for which money is owed to the buyer, likewise.
+    #[must_use]
+    pub fn orders_with_refund_due(&self, after: Option<u64>, limit: usize) -> Page<OrderView> {
+        let found = self.orders.page_of_refunds(after.unwrap_or(0), limit.saturating_add(1));
+        self.page_of_orders(found, limit)
+    }
+
+    /// The page of what was found, which is one more than fits when there is another page.
+    fn page_of_orders(&self, mut found: Vec<u32>, limit: usize) -> Page<OrderView> {
+        let is_last = found.len() <= limit;
+        found.truncate(limit);
+        let orders = || found.iter().map(|&ix| self.orders.get(ix));
+        let next = if is_last { None } else { orders().next_back().map(|order| order.made_seq) };
+        Page { items: orders().map(|order| self.order_view(order)).collect(), next }
+    }
+
     /// When the next open hold is due; none when no open hold has a deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Option<ClusterTime> {
@@ -144,6 +181,9 @@ impl Inventory {
             holds_ended: self.holds.ended_count(),
             holds_due: self.holds.due_count(self.clock.now),
             transfers_open: self.transfers.open_count(),
+            orders_placed: self.orders.count(OrderStatus::Placed),
+            orders_ended: self.orders.len() - self.orders.count(OrderStatus::Placed),
+            refunds_due: self.orders.refund_due_count(),
             keys: self.keys.len(),
             events: self.events.len(),
         }
@@ -189,7 +229,19 @@ impl Inventory {
             expires_at_utc: hold.deadline.map(|at| at.to_utc(self.clock.utc_offset_ms.unwrap_or_default())),
             expires_in_ms: hold.deadline.map(left),
             owner: hold.owner.clone(),
+            order: hold.order,
             lines: lines.collect(),
+        }
+    }
+
+    pub(super) fn order_view(&self, order: &Order) -> OrderView {
+        let hold = self.holds.find(order.hold).expect("an order keeps its hold");
+        OrderView {
+            order: order.id,
+            status: order.status,
+            reference: order.reference.clone(),
+            hold: self.hold_view(self.holds.get(hold)),
+            payments: order.payments.iter().map(|known| known.payment.clone()).collect(),
         }
     }
 

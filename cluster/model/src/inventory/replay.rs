@@ -1,16 +1,19 @@
 //! The stock part of the state and the open quantity of every hold, rebuilt from the ledger alone.
 //!
-//! It shares no code with what made the movements but the row itself and its digest, so that an audit that compares the
-//! two finds mistakes of either. An audit calls it with every movement that the ledger keeps.
+//! It shares no code with what made the records but the row itself and its digest, so that an audit that compares the
+//! two finds mistakes of either. An audit calls it with every record that the ledger keeps.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::audit::Violation;
 use super::rows::{Number, Row, RowNames};
-use crate::{Cause, HoldId, ItemId, Movement, MovementKind, RowKey, Seq};
+use crate::{
+    Cause, HoldId, ItemId, Movement, MovementKind, OrderEvent, OrderEventKind, OrderId, OrderStatus,
+    PaymentId, Record, RowKey, Seq,
+};
 
 /// Rows and open quantities as the ledger tells them.
 ///
@@ -24,6 +27,10 @@ pub struct Replay {
     rows: BTreeMap<RowKey, ToldRow>,
     open: BTreeMap<(HoldId, RowKey), ToldOpen>,
     shortfalls: BTreeMap<ItemId, u64>,
+    /// Orders that may be paid.
+    placed: BTreeSet<OrderId>,
+    /// Payments that are owed to their buyers.
+    due: BTreeSet<(OrderId, PaymentId)>,
 }
 
 /// A row as far as the ledger tells of it.
@@ -52,22 +59,23 @@ impl Default for Replay {
 }
 
 impl Replay {
-    /// Before the first movement of a ledger that starts at `first`: 1 unless it was trimmed.
+    /// Before the first record of a ledger that starts at `first`: 1 unless it was trimmed.
     #[must_use]
     pub fn starting_at(first: Seq) -> Self {
         let last_seq = Seq(first.0.saturating_sub(1));
         let next_number = Number::default();
         let (rows, open, shortfalls) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { first, last_seq, next_number, rows, open, shortfalls }
+        let (placed, due) = (BTreeSet::new(), BTreeSet::new());
+        Self { first, last_seq, next_number, rows, open, shortfalls, placed, due }
     }
 
-    /// The first movement of the ledger.
+    /// The first record of the ledger.
     #[must_use]
     pub fn first_seq(&self) -> Seq {
         self.first
     }
 
-    /// The last movement taken; the one before the first when there was none yet.
+    /// The last record taken; the one before the first when there was none yet.
     #[must_use]
     pub fn last_seq(&self) -> Seq {
         self.last_seq
@@ -86,6 +94,16 @@ impl Replay {
         &self.open
     }
 
+    /// Orders that may be paid.
+    pub(super) fn placed(&self) -> &BTreeSet<OrderId> {
+        &self.placed
+    }
+
+    /// Payments that are owed to their buyers.
+    pub(super) fn due(&self) -> &BTreeSet<(OrderId, PaymentId)> {
+        &self.due
+    }
+
     /// What fell short of an item's transfers since the ledger's start.
     pub(super) fn shortfall(&self, item: &ItemId) -> u64 {
         self.shortfalls.get(item).copied().unwrap_or_default()
@@ -101,27 +119,78 @@ impl Replay {
         })
     }
 
-    /// Takes the next movement.
+    /// Takes the next record.
     ///
     /// # Errors
-    /// A movement that does not follow from those before it, in words.
-    pub fn apply(&mut self, movement: &Movement) -> Result<(), Violation> {
-        let fault = |detail: String| Violation {
-            invariant: 4,
-            detail: format!("movement {}: {detail}", movement.seq),
-        };
-        if movement.seq != self.last_seq.next() {
+    /// A record that does not follow from those before it, in words.
+    pub fn apply(&mut self, record: &Record) -> Result<(), Violation> {
+        let seq = record.seq();
+        let fault = |detail: String| Violation { invariant: 4, detail: format!("record {seq}: {detail}") };
+        if seq != self.last_seq.next() {
             return Err(fault(format!("it follows {}", self.last_seq)));
         }
+        match record {
+            Record::Movement(movement) => self.follow_movement(movement),
+            Record::Order(event) => self.follow_order(event),
+        }
+        .map_err(fault)?;
+        self.last_seq = seq;
+        Ok(())
+    }
+
+    fn follow_movement(&mut self, movement: &Movement) -> Result<(), String> {
         let key = RowKey { store: movement.store.clone(), item: movement.item.clone() };
-        self.follow_row(movement, &key).map_err(fault)?;
-        self.follow_hold(movement, key).map_err(fault)?;
+        self.follow_row(movement, &key)?;
+        self.follow_hold(movement, key)?;
         if movement.kind == MovementKind::Shortfall {
             let sum = self.shortfalls.entry(movement.item.clone()).or_default();
             *sum = sum.saturating_add(movement.qty.unsigned_abs());
         }
-        self.last_seq = movement.seq;
         Ok(())
+    }
+
+    /// Keeps whether the order may be paid, and what is owed for it.
+    fn follow_order(&mut self, event: &OrderEvent) -> Result<(), String> {
+        let is_placed = event.status == OrderStatus::Placed;
+        let may_be_placed = self.placed.contains(&event.order) || self.first > Seq(1);
+        let is_possible = match event.kind {
+            OrderEventKind::Placed => is_placed && !self.placed.contains(&event.order),
+            OrderEventKind::LinesReplaced => is_placed && may_be_placed,
+            // It may be paid for after it was over.
+            OrderEventKind::Paid => event.status == OrderStatus::Paid,
+            OrderEventKind::Cancelled => event.status == OrderStatus::Cancelled && may_be_placed,
+            OrderEventKind::Expired => event.status == OrderStatus::Expired && may_be_placed,
+            OrderEventKind::PaymentFailed | OrderEventKind::RefundDue | OrderEventKind::Refunded => {
+                self.first > Seq(1) || self.placed.contains(&event.order) == is_placed
+            }
+        };
+        if !is_possible {
+            return Err(format!("{:?} and {:?} do not follow", event.kind, event.status));
+        }
+        if is_placed {
+            self.placed.insert(event.order);
+        } else {
+            self.placed.remove(&event.order);
+        }
+        self.follow_refund(event)
+    }
+
+    fn follow_refund(&mut self, event: &OrderEvent) -> Result<(), String> {
+        let due = event.payment.clone().map(|payment| (event.order, payment));
+        let is_possible = match (event.kind, due) {
+            (OrderEventKind::RefundDue, Some(due)) => self.due.insert(due),
+            (OrderEventKind::Refunded, Some(due)) => self.due.remove(&due) || self.first > Seq(1),
+            (OrderEventKind::Paid | OrderEventKind::PaymentFailed, Some(_)) => true,
+            (
+                OrderEventKind::Placed
+                | OrderEventKind::LinesReplaced
+                | OrderEventKind::Cancelled
+                | OrderEventKind::Expired,
+                None,
+            ) => true,
+            _ => false,
+        };
+        if is_possible { Ok(()) } else { Err("nothing is owed, or it was owed already".to_owned()) }
     }
 
     fn follow_row(&mut self, movement: &Movement, key: &RowKey) -> Result<(), String> {

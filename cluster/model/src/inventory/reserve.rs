@@ -1,5 +1,7 @@
 //! Making holds.
 
+use std::collections::BTreeMap;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::holds::{Hold, HoldLine};
@@ -7,22 +9,26 @@ use super::lines::{Merged, merge};
 use super::rows::signed;
 use super::{By, Decision, Done, Inventory, Step};
 use crate::{
-    Cause, ClusterTime, HoldId, Line, MAX_TOTAL, MovementKind, Outcome, Owner, Refusal, Seq, ShortLine,
+    Cause, ClusterTime, HoldId, Line, MAX_TOTAL, MovementKind, OrderId, Owner, Refusal, Seq, ShortLine,
 };
 
-/// What is asked for: the fields of [`crate::Command::Reserve`].
+/// What is asked for: the fields of [`crate::Command::Reserve`], and the order that asks.
+#[derive(Clone, Copy)]
 pub struct Ask<'a> {
     pub hold: HoldId,
     pub lines: &'a [Line],
     pub ttl_ms: Option<u64>,
     pub allow_partial: bool,
     pub owner: Option<&'a Owner>,
+    pub order: Option<OrderId>,
 }
 
 /// One line that is asked for, its row, and what it gets.
-struct Claim<'a> {
+pub struct Claim<'a> {
     merged: Merged<'a>,
     row: u32,
+    /// What the hold that this one takes the place of has of the row. It can always be had again.
+    own: u64,
     granted: u64,
 }
 
@@ -35,9 +41,10 @@ impl Inventory {
         let merged = merged?;
         self.check_shape(merged.len(), ask.ttl_ms)?;
         let content = content_hash(ask, &merged);
-        let mut claims = self.claims(merged)?;
+        let mut claims = self.claims(merged, None)?;
         self.grant(step, &mut claims, ask.allow_partial)?;
-        Ok(Done::now(self.make_hold(step, by, ask, content, &claims)))
+        let ix = self.make_hold(step, by, ask, (content, self.deadline_of(ask.ttl_ms)), &claims);
+        Ok(Done::now(self.hold_outcome(ix)))
     }
 
     fn is_content(&self, ix: u32, ask: &Ask<'_>, merged: &[Merged<'_>]) -> bool {
@@ -54,7 +61,7 @@ impl Inventory {
         }
     }
 
-    fn check_shape(&self, lines: usize, ttl_ms: Option<u64>) -> Result<(), Refusal> {
+    pub(super) fn check_shape(&self, lines: usize, ttl_ms: Option<u64>) -> Result<(), Refusal> {
         let (got, limit) = (lines as u64, self.config.max_hold_lines);
         if got > limit {
             return Err(Refusal::TooManyLines { got, limit });
@@ -68,7 +75,14 @@ impl Inventory {
     }
 
     /// The lines with their rows; names every row that does not exist, or else every one that takes no new holds.
-    fn claims<'a>(&self, merged: Vec<Merged<'a>>) -> Result<Vec<Claim<'a>>, Refusal> {
+    /// `old` is the hold that the new one takes the place of.
+    pub(super) fn claims<'a>(
+        &self,
+        merged: Vec<Merged<'a>>,
+        old: Option<u32>,
+    ) -> Result<Vec<Claim<'a>>, Refusal> {
+        let had: BTreeMap<u32, u64> =
+            old.map_or_else(BTreeMap::new, |old| self.holds.get(old).reserved_lines().collect());
         let mut claims = Vec::with_capacity(merged.len());
         let (mut missing, mut retired) = (Vec::new(), Vec::new());
         for merged in merged {
@@ -76,10 +90,11 @@ impl Inventory {
                 missing.push(merged.key());
                 continue;
             };
-            if self.rows.get(row).retired {
+            let own = had.get(&row).copied().unwrap_or_default();
+            if self.rows.get(row).retired && merged.qty > own {
                 retired.push(merged.key());
             }
-            claims.push(Claim { merged, row, granted: 0 });
+            claims.push(Claim { merged, row, own, granted: 0 });
         }
         if !missing.is_empty() {
             return Err(Refusal::UnknownItem { rows: missing, omitted: 0 });
@@ -91,7 +106,7 @@ impl Inventory {
     }
 
     /// Settles how much each line gets. Before that is less than was asked for, holds on these rows that are over end.
-    fn grant(
+    pub(super) fn grant(
         &mut self,
         step: &mut Step,
         claims: &mut [Claim<'_>],
@@ -108,7 +123,10 @@ impl Inventory {
         if !short.is_empty() && (!allow_partial || nothing) {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
         }
-        match claims.iter().find(|claim| !self.may_reserve(claim.row, claim.granted)) {
+        match claims
+            .iter()
+            .find(|claim| !self.may_reserve(claim.row, claim.granted.saturating_sub(claim.own)))
+        {
             Some(claim) => Err(Refusal::QuantityOutOfRange { row: Some(claim.merged.key()) }),
             None => Ok(()),
         }
@@ -119,9 +137,10 @@ impl Inventory {
         let mut short = Vec::new();
         for claim in claims {
             let (sellable, requested) = (self.rows.get(claim.row).sellable().max(0), claim.merged.qty);
-            claim.granted = requested.min(sellable.unsigned_abs());
+            let available = sellable.saturating_add_unsigned(claim.own);
+            claim.granted = requested.min(available.unsigned_abs());
             if claim.granted < requested {
-                short.push(ShortLine { row: claim.merged.key(), requested, available: sellable });
+                short.push(ShortLine { row: claim.merged.key(), requested, available });
             }
         }
         short
@@ -132,16 +151,20 @@ impl Inventory {
         self.rows.get(row).reserved + qty <= MAX_TOTAL
     }
 
-    fn make_hold(
+    pub(super) fn deadline_of(&self, ttl_ms: Option<u64>) -> Option<ClusterTime> {
+        ttl_ms.map(|ttl_ms| self.clock.now.plus(ttl_ms))
+    }
+
+    /// Makes a hold of what was granted, known by the hash `content`; returns its place.
+    pub(super) fn make_hold(
         &mut self,
         step: &mut Step,
         by: By<'_>,
         ask: &Ask<'_>,
-        content: u64,
+        (content, deadline): (u64, Option<ClusterTime>),
         claims: &[Claim<'_>],
-    ) -> Outcome {
-        let deadline = ask.ttl_ms.map(|ttl_ms| self.clock.now.plus(ttl_ms));
-        let cause = Cause::Hold { hold: ask.hold, expires_at: deadline };
+    ) -> u32 {
+        let cause = Cause::Hold { hold: ask.hold, expires_at: deadline, order: ask.order };
         for claim in claims.iter().filter(|claim| claim.granted > 0) {
             self.take(step, by, claim.row, claim.granted, cause.clone());
         }
@@ -158,6 +181,7 @@ impl Inventory {
             id: ask.hold,
             content,
             owner: ask.owner.cloned(),
+            order: ask.order,
             made_seq: seq,
             last_seq: seq,
             deadline,
@@ -166,9 +190,7 @@ impl Inventory {
             lines: claims.iter().map(line).collect(),
         };
         self.sums.holds = self.sums.holds.wrapping_add(self.hold_digest(&hold));
-        let view = self.hold_view(&hold);
-        self.holds.insert(hold);
-        Outcome::Hold(view)
+        self.holds.insert(hold)
     }
 
     /// Moves `qty` of a row from available to reserved.
@@ -181,7 +203,7 @@ impl Inventory {
 }
 
 /// Hash of what a hold is asked for.
-fn content_hash(ask: &Ask<'_>, merged: &[Merged<'_>]) -> u64 {
+pub fn content_hash(ask: &Ask<'_>, merged: &[Merged<'_>]) -> u64 {
     /// What a line takes, with names of usual length.
     const USUAL_LINE_BYTES: usize = 48;
     let mut bytes = Vec::with_capacity(USUAL_LINE_BYTES * (merged.len() + 1));
@@ -197,5 +219,8 @@ fn content_hash(ask: &Ask<'_>, merged: &[Merged<'_>]) -> u64 {
     put(&[u8::from(ask.allow_partial)]);
     put(ask.ttl_ms.map(u64::to_le_bytes).as_ref().map_or(&[], |bytes| &bytes[..]));
     put(ask.owner.map_or(&[], |owner| owner.as_str().as_bytes()));
+    if let Some(order) = ask.order {
+        put(order.uuid().as_bytes());
+    }
     xxh3_64(&bytes)
 }

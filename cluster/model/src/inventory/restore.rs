@@ -3,8 +3,9 @@
 use super::Inventory;
 use super::frozen::{Chunk, Counts, Header};
 use super::holds::Hold;
+use super::orders::Order;
 use super::rows::Row;
-use super::table::{Known, Record, Table};
+use super::table::{Known, Remembered, Table};
 use super::transfers::{ItemSums, Transfer};
 use crate::{ItemId, Key, StoreId, codec};
 
@@ -63,6 +64,7 @@ impl Loading {
             Chunk::ItemSums(mut sums) => {
                 sums.drain(..).try_for_each(|(item, sums)| self.take_sums(item, sums))
             }
+            Chunk::Orders(mut orders) => orders.drain(..).try_for_each(|order| self.take_order(order)),
             Chunk::Keys(mut keys) => {
                 self.counts.keys += keys.len() as u64;
                 keys.drain(..).try_for_each(|key| take_record(&mut self.inventory.keys, key))
@@ -121,6 +123,17 @@ impl Loading {
         Ok(())
     }
 
+    /// An order comes after its hold, which must be its own.
+    fn take_order(&mut self, order: Order) -> Restored {
+        let at = &mut self.inventory;
+        let hold = at.holds.find(order.hold).map(|ix| at.holds.get(ix));
+        let has_hold = hold.is_some_and(|hold| hold.order == Some(order.id) && hold.is_kept());
+        check(has_hold && at.orders.find(order.id).is_none(), "an order")?;
+        at.orders.insert(order);
+        self.counts.orders += 1;
+        Ok(())
+    }
+
     fn finish(self, header: &Header) -> Result<Inventory, RestoreError> {
         if self.counts != header.counts {
             return Err(broken("it has fewer or more records than its header says"));
@@ -133,7 +146,7 @@ impl Loading {
     }
 }
 
-fn take_record(table: &mut Table, record: Record) -> Restored {
+fn take_record(table: &mut Table, record: Remembered) -> Restored {
     let key = Key { id: record.id, fingerprint: record.fingerprint };
     check(matches!(table.look_up(key), Known::New), "a key")?;
     table.push(record);

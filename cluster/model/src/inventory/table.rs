@@ -13,21 +13,21 @@ use crate::{ClusterTime, Key, codec};
 /// Bytes that one record takes: what the caps of the tables count.
 pub const RECORD_BYTES: u64 = 64;
 
-const _: () = assert!(size_of::<Record>() as u64 == RECORD_BYTES);
+const _: () = assert!(size_of::<Remembered>() as u64 == RECORD_BYTES);
 
 /// Records in a page, which is shared with snapshots until it is next written.
 const PAGE: usize = 256;
 
 /// What is remembered of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct Remembered {
     pub id: u128,
     pub fingerprint: u64,
     pub at: ClusterTime,
     pub outcome: Compact,
 }
 
-impl Record {
+impl Remembered {
     /// The record's share of the digest.
     pub fn digest(&self, kind: Kind) -> u128 {
         // Encoded numbers take up to one byte more than they have.
@@ -39,7 +39,7 @@ impl Record {
 /// Records in the order in which they came, and the way to find them.
 #[derive(Clone, Default)]
 pub struct Table {
-    pages: VecDeque<Arc<Vec<Record>>>,
+    pages: VecDeque<Arc<Vec<Remembered>>>,
     /// Number of the first record of the first page.
     first: u64,
     /// Number of the oldest record that is remembered.
@@ -53,7 +53,7 @@ pub struct Table {
 /// What a table says of a key.
 pub enum Known<'a> {
     /// It came before, with the same content.
-    Same(&'a Record),
+    Same(&'a Remembered),
     /// It came before, with other content.
     Other,
     /// It is new.
@@ -71,13 +71,13 @@ fn low(number: u64) -> u32 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a place within the pages that are in memory")]
-fn record_at(pages: &VecDeque<Arc<Vec<Record>>>, first: u64, number: u64) -> &Record {
+fn record_at(pages: &VecDeque<Arc<Vec<Remembered>>>, first: u64, number: u64) -> &Remembered {
     let offset = (number - first) as usize;
     &pages[offset / PAGE][offset % PAGE]
 }
 
 impl Table {
-    fn at(&self, number: u64) -> &Record {
+    fn at(&self, number: u64) -> &Remembered {
         record_at(&self.pages, self.first, number)
     }
 
@@ -90,7 +90,7 @@ impl Table {
         }
     }
 
-    fn find(&self, id: u128) -> Option<&Record> {
+    fn find(&self, id: u128) -> Option<&Remembered> {
         let record = |ix: u32| self.at(self.head + u64::from(ix.wrapping_sub(low(self.head))));
         self.index.find(spread(id), |&ix| record(ix).id == id).map(|&ix| record(ix))
     }
@@ -101,7 +101,7 @@ impl Table {
     }
 
     /// Remembers a record, which must be no older than those before it, and whose id is new.
-    pub fn push(&mut self, record: Record) {
+    pub fn push(&mut self, record: Remembered) {
         let id = record.id;
         match self.pages.back_mut() {
             Some(page) if page.len() < PAGE => Arc::make_mut(page).push(record),
@@ -121,7 +121,7 @@ impl Table {
     }
 
     /// The oldest record.
-    pub fn oldest(&self) -> Option<&Record> {
+    pub fn oldest(&self) -> Option<&Remembered> {
         (self.head < self.next).then(|| self.at(self.head))
     }
 
@@ -143,7 +143,7 @@ impl Table {
     }
 
     /// The records that are remembered, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Record> {
+    pub fn iter(&self) -> impl Iterator<Item = &Remembered> {
         (self.head..self.next).map(|number| self.at(number))
     }
 
@@ -157,8 +157,8 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn record(id: u64) -> Record {
-        Record {
+    fn record(id: u64) -> Remembered {
+        Remembered {
             id: u128::from(id) << 64 | u128::from(id),
             fingerprint: id,
             at: ClusterTime(id),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{Cause, HoldId, Inventory, Movement, MovementKind, Replay, RowKey, Seq};
+use holdfast_model::{Cause, HoldId, Inventory, Movement, MovementKind, Record, Replay, RowKey, Seq};
 
 use super::{Seen, row_of};
 
@@ -30,9 +30,11 @@ struct Row {
 
 impl Balances {
     pub fn check(&mut self, seen: &Seen<'_>, inventory: &Inventory) {
-        for movement in seen.made {
-            self.take(movement);
-            follow(&mut self.replay, movement);
+        for record in seen.records {
+            assert_eq!(record.seq(), self.last.next(), "fourth invariant: the sequence is dense");
+            self.last = record.seq();
+            record.movement().into_iter().for_each(|movement| self.take(movement));
+            follow(&mut self.replay, record);
         }
         self.follow_kept(seen, inventory.ledger_start());
         assert_eq!(self.last, inventory.last_seq(), "fourth invariant: the last movement");
@@ -47,23 +49,22 @@ impl Balances {
         assert!(audit.violations.is_empty(), "the model's own audit: {:?}", audit.violations);
         assert_eq!(audit.rows, seen.rows.len() as u64, "the model's own audit: its rows");
         assert_eq!(audit.holds, seen.holds.len() as u64, "the model's own audit: its holds");
+        assert_eq!(audit.orders, seen.orders.len() as u64, "the model's own audit: its orders");
     }
 
     fn follow_kept(&mut self, seen: &Seen<'_>, start: Seq) {
-        let movements = if start == self.kept.first_seq() {
-            seen.made
+        let records = if start == self.kept.first_seq() {
+            seen.records
         } else {
             self.kept = Replay::starting_at(start);
-            seen.ledger
+            seen.all_records
         };
-        for movement in movements.iter().filter(|movement| movement.seq >= start) {
-            follow(&mut self.kept, movement);
+        for record in records.iter().filter(|record| record.seq() >= start) {
+            follow(&mut self.kept, record);
         }
     }
 
     fn take(&mut self, movement: &Movement) {
-        assert_eq!(movement.seq, self.last.next(), "fourth invariant: the sequence is dense");
-        self.last = movement.seq;
         let key = row_of(movement);
         if movement.kind == MovementKind::Created {
             assert!(!self.rows.contains_key(&key), "fourth invariant: made twice: {movement:?}");
@@ -110,8 +111,8 @@ impl Balances {
     }
 }
 
-fn follow(replay: &mut Replay, movement: &Movement) {
-    replay.apply(movement).expect("fourth invariant: the model's replay takes every movement");
+fn follow(replay: &mut Replay, record: &Record) {
+    replay.apply(record).expect("fourth invariant: the model's replay takes every record");
 }
 
 /// What a movement adds to available and to reserved.

@@ -1,9 +1,10 @@
-//! Fifth invariant: one key, one effect. So with the ids of events, holds and transfers.
+//! Fifth invariant: one key, one effect. So with the ids of events, holds, transfers and orders.
 
 use std::collections::BTreeMap;
 
 use holdfast_model::{
-    Applied, ClusterTime, Command, Config, Entry, EventId, HoldId, Inventory, Request, StoreId, TransferId,
+    Applied, ClusterTime, Command, Config, Entry, EventId, HoldId, Inventory, OrderAction, OrderId, Request,
+    StoreId, TransferId,
 };
 
 /// What makes a repeat known.
@@ -13,6 +14,7 @@ enum Name {
     Event(StoreId, EventId),
     Hold(HoldId),
     Transfer(TransferId),
+    Order(OrderId),
 }
 
 /// When each name last had an effect.
@@ -56,6 +58,7 @@ fn names(request: &Request) -> Vec<Name> {
     let own = match &request.command {
         Command::Reserve { hold, .. } => Some(Name::Hold(*hold)),
         Command::Transfer { transfer, .. } => Some(Name::Transfer(*transfer)),
+        Command::Order { order, action: OrderAction::Place { .. } } => Some(Name::Order(*order)),
         Command::Count { store, event, .. }
         | Command::RecordSale { store, event, .. }
         | Command::Receive { store, event, .. } => {
@@ -70,6 +73,6 @@ fn window_of(name: &Name, config: &Config) -> u64 {
     match name {
         Name::Key(_) => config.key_window_ms,
         Name::Event(..) => config.event_window_ms,
-        Name::Hold(_) | Name::Transfer(_) => config.ended_window_ms,
+        Name::Hold(_) | Name::Transfer(_) | Name::Order(_) => config.ended_window_ms,
     }
 }

@@ -1,7 +1,7 @@
 //! Settings, the ledger's start, the version of the rules; and what a reader sees of the whole.
 
 use holdfast_model::{
-    ClusterTime, Config, ConfigChange, Outcome, Refusal, Seq, Setting, Stats, TransferStatus,
+    ClusterTime, Config, ConfigChange, OrderStatus, Outcome, Refusal, Seq, Setting, Stats, TransferStatus,
 };
 
 use super::{Decision, Naive};
@@ -34,6 +34,7 @@ impl Naive {
     pub fn stats(&self) -> Stats {
         let count = |matching: usize| matching as u64;
         let shipped = |status: TransferStatus| status == TransferStatus::Shipped;
+        let is_placed = |status: OrderStatus| status == OrderStatus::Placed;
         Stats {
             rows: count(self.rows.len()),
             holds_open: count(self.holds.iter().filter(|hold| hold.ended.is_none()).count()),
@@ -42,6 +43,9 @@ impl Naive {
             transfers_open: count(
                 self.transfers.iter().filter(|transfer| shipped(transfer.view.status)).count(),
             ),
+            orders_placed: count(self.orders.iter().filter(|order| is_placed(order.status)).count()),
+            orders_ended: count(self.orders.iter().filter(|order| !is_placed(order.status)).count()),
+            refunds_due: count(self.orders.iter().filter(|order| order.is_refund_due()).count()),
             keys: count(self.keys.len()),
             events: count(self.events.len()),
         }
@@ -99,5 +103,6 @@ fn setting_of(config: &mut Config, setting: Setting) -> &mut u64 {
         Setting::ExpiriesPerEntry => &mut config.expiries_per_entry,
         Setting::MaxHoldLines => &mut config.max_hold_lines,
         Setting::MaxTtlMs => &mut config.max_ttl_ms,
+        Setting::MaxOrderPayments => &mut config.max_order_payments,
     }
 }

@@ -2,7 +2,7 @@
 
 use holdfast_model::{
     Cause, ClusterTime, Command, HoldId, HoldLineView, HoldStatus, HoldView, Line, MAX_TOTAL, MovementKind,
-    Outcome, Owner, Refusal, RowKey, Seq, ShortLine,
+    OrderId, Outcome, Owner, Refusal, RowKey, Seq, ShortLine,
 };
 
 use super::rows::signed;
@@ -19,25 +19,27 @@ pub enum EndedBy {
 /// What a hold was asked for: the same id with the same of it is a repeat.
 #[derive(Clone, PartialEq)]
 pub struct Asked {
-    lines: Vec<(RowKey, u64)>,
-    ttl_ms: Option<u64>,
-    allow_partial: bool,
-    owner: Option<Owner>,
+    pub lines: Vec<(RowKey, u64)>,
+    pub ttl_ms: Option<u64>,
+    pub allow_partial: bool,
+    pub owner: Option<Owner>,
 }
 
 #[derive(Clone)]
 pub struct Hold {
     pub id: HoldId,
-    asked: Asked,
+    pub asked: Asked,
+    /// Whose goods it holds.
+    pub order: Option<OrderId>,
     pub lines: Vec<HoldLineView>,
     pub deadline: Option<ClusterTime>,
     pub ended: Option<(EndedBy, ClusterTime)>,
-    made_seq: Seq,
+    pub made_seq: Seq,
     last_seq: Seq,
 }
 
 impl Hold {
-    fn status(&self) -> HoldStatus {
+    pub fn status(&self) -> HoldStatus {
         match self.ended {
             None => HoldStatus::Held,
             Some(_) if self.lines.iter().any(|line| line.confirmed > 0) => HoldStatus::Confirmed,
@@ -53,7 +55,7 @@ impl Hold {
 }
 
 /// One sum for each row, in the order in which the rows first came.
-fn merge(lines: &[Line]) -> Result<Vec<(RowKey, u64)>, Refusal> {
+pub fn merge(lines: &[Line]) -> Result<Vec<(RowKey, u64)>, Refusal> {
     if lines.is_empty() {
         return Err(Refusal::NoLines);
     }
@@ -80,8 +82,16 @@ fn part(lines: Option<&[Line]>, has_key: bool) -> Result<Option<Vec<(RowKey, u64
     }
 }
 
+/// A hold of an order is left to the order.
+fn check_no_order(hold: &Hold) -> Result<(), Refusal> {
+    match hold.order {
+        Some(order) => Err(Refusal::HoldOfOrder { hold: hold.id, order }),
+        None => Ok(()),
+    }
+}
+
 impl Naive {
-    fn find(&self, id: HoldId) -> Result<&Hold, Refusal> {
+    pub(super) fn find(&self, id: HoldId) -> Result<&Hold, Refusal> {
         self.holds.iter().find(|hold| hold.id == id).ok_or(Refusal::UnknownHold { hold: id })
     }
 
@@ -90,7 +100,7 @@ impl Naive {
     }
 
     /// A hold that something is about to happen to: it is over if it is due.
-    fn meet(&mut self, id: HoldId) -> Result<Hold, Refusal> {
+    pub(super) fn meet(&mut self, id: HoldId) -> Result<Hold, Refusal> {
         if self.find(id)?.is_due(self.now) {
             self.expire(id);
         }
@@ -107,6 +117,7 @@ impl Naive {
             expires_at_utc: hold.deadline.map(|at| at.to_utc(self.utc_offset_ms.unwrap_or(0))),
             expires_in_ms: hold.deadline.map(left),
             owner: hold.asked.owner.clone(),
+            order: hold.order,
             lines: hold.lines.clone(),
         })
     }
@@ -143,17 +154,20 @@ impl Naive {
             line.reserved -= qty;
             line.expired += qty;
         });
+        if let Some(order) = self.find(id).expect("the hold was looked up").order {
+            self.expire_order(order);
+        }
     }
 
     /// What is still reserved of a hold.
-    fn open_lines(&self, id: HoldId) -> Vec<(RowKey, u64)> {
+    pub(super) fn open_lines(&self, id: HoldId) -> Vec<(RowKey, u64)> {
         let hold = self.find(id).expect("the hold was looked up");
         let open = hold.lines.iter().filter(|line| line.reserved > 0);
         open.map(|line| (line.row.clone(), line.reserved)).collect()
     }
 
     /// Changes lines of a hold, ends it if nothing is left reserved, and books a movement for each line.
-    fn change(
+    pub(super) fn change(
         &mut self,
         id: HoldId,
         parts: &[(RowKey, u64)],
@@ -172,7 +186,7 @@ impl Naive {
         if hold.lines.iter().all(|line| line.reserved == 0) {
             hold.ended = end.map(|by| (by, now)).or(hold.ended);
         }
-        let cause = Cause::Hold { hold: id, expires_at: hold.deadline };
+        let cause = Cause::Hold { hold: id, expires_at: hold.deadline, order: hold.order };
         for (row, qty) in parts {
             self.book(row, kind, i128::from(*qty), cause.clone(), who);
         }
@@ -192,7 +206,7 @@ impl Naive {
             owner: owner.clone(),
         };
         if let Ok(hold) = self.meet(*id) {
-            return if hold.asked == asked {
+            return if hold.asked == asked && hold.order.is_none() {
                 Ok((self.hold_outcome(*id), Some(hold.made_seq)))
             } else {
                 Err(Refusal::HoldExists { hold: *id, state: hold.status() })
@@ -210,11 +224,12 @@ impl Naive {
         if !short.is_empty() && (!allow_partial || granted.iter().all(|line| line.granted == 0)) {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
         }
-        self.unless_too_large(|naive| naive.make(*id, asked, granted, &who))?;
+        let deadline = ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms));
+        self.unless_too_large(|naive| naive.make(*id, asked, (None, deadline), granted, &who))?;
         Ok((self.hold_outcome(*id), None))
     }
 
-    fn check_shape(&self, asked: &Asked) -> Result<(), Refusal> {
+    pub(super) fn check_shape(&self, asked: &Asked) -> Result<(), Refusal> {
         let (got, limit) = (asked.lines.len() as u64, self.config.max_hold_lines);
         if got > limit {
             return Err(Refusal::TooManyLines { got, limit });
@@ -267,12 +282,18 @@ impl Naive {
         lines.iter().map(line).collect()
     }
 
-    fn make(&mut self, id: HoldId, asked: Asked, lines: Vec<HoldLineView>, who: &Who) {
-        let deadline = asked.ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms));
+    pub(super) fn make(
+        &mut self,
+        id: HoldId,
+        asked: Asked,
+        (order, deadline): (Option<OrderId>, Option<ClusterTime>),
+        lines: Vec<HoldLineView>,
+        who: &Who,
+    ) {
         let granted: Vec<_> = lines.iter().map(|line| (line.row.clone(), line.granted)).collect();
         let (made_seq, last_seq) = (Seq(0), Seq(0));
-        self.holds.push(Hold { id, asked, lines, deadline, ended: None, made_seq, last_seq });
-        let cause = Cause::Hold { hold: id, expires_at: deadline };
+        self.holds.push(Hold { id, asked, order, lines, deadline, ended: None, made_seq, last_seq });
+        let cause = Cause::Hold { hold: id, expires_at: deadline, order };
         for (row, qty) in granted.into_iter().filter(|(_, qty)| *qty > 0) {
             self.book(&row, MovementKind::Reserved, i128::from(qty), cause.clone(), who);
         }
@@ -291,6 +312,7 @@ impl Naive {
     ) -> Decision {
         let hold = self.meet(id);
         let (lines, hold) = (part(lines, has_key)?, hold?);
+        check_no_order(&hold)?;
         match hold.ended {
             None => {
                 let parts = self.parts(&hold, lines, |line| line.reserved)?;
@@ -304,14 +326,14 @@ impl Naive {
         }
     }
 
-    fn sell(&mut self, id: HoldId, parts: &[(RowKey, u64)], ended_by: EndedBy, who: &Who) {
+    pub(super) fn sell(&mut self, id: HoldId, parts: &[(RowKey, u64)], ended_by: EndedBy, who: &Who) {
         self.change(id, parts, Some(ended_by), MovementKind::Confirmed, who, |line, qty| {
             line.reserved -= qty;
             line.confirmed += qty;
         });
     }
 
-    fn reacquire(&mut self, hold: &Hold, lines: Option<Vec<(RowKey, u64)>>, who: Who) -> Decision {
+    pub(super) fn reacquire(&mut self, hold: &Hold, lines: Option<Vec<(RowKey, u64)>>, who: Who) -> Decision {
         let parts = self.parts(hold, lines, |line| line.expired)?;
         let rows: Vec<RowKey> = parts.iter().map(|(row, _)| row.clone()).collect();
         let gone: Vec<RowKey> = rows.iter().filter(|row| self.row(row).is_none()).cloned().collect();
@@ -347,6 +369,7 @@ impl Naive {
     ) -> Decision {
         let hold = self.meet(id);
         let (lines, hold) = (part(lines, has_key)?, hold?);
+        check_no_order(&hold)?;
         match hold.ended {
             None => {
                 let parts = self.parts(&hold, lines, |line| line.reserved)?;
@@ -419,7 +442,9 @@ impl Naive {
     /// Forgets up to `limit` ended holds whose window is over, those that ended first before others.
     pub(super) fn forget_holds(&mut self, limit: usize) {
         for _ in 0..limit {
-            let ended = self.holds.iter().filter_map(|hold| Some((hold.ended?.1, hold.made_seq, hold.id)));
+            let is_kept = |hold: &&Hold| self.orders.iter().any(|order| order.hold == hold.id);
+            let ended = self.holds.iter().filter(|hold| !is_kept(hold));
+            let ended = ended.filter_map(|hold| Some((hold.ended?.1, hold.made_seq, hold.id)));
             match ended.min() {
                 Some((at, _, id)) if self.is_over(at) => {
                     self.holds.retain(|hold| hold.id != id);

@@ -75,7 +75,7 @@ impl Naive {
         }
     }
 
-    /// Starts the window of an ended hold or transfer again: a key now tells of it.
+    /// Starts the window of an ended hold, transfer or order again: a key now tells of it.
     fn keep(&mut self, command: &Command) {
         let now = self.now;
         match command {
@@ -92,6 +92,10 @@ impl Naive {
             | Command::CancelTransfer { transfer: id, .. } => {
                 let ended = self.transfers.iter_mut().filter(|transfer| transfer.view.transfer == *id);
                 ended.for_each(|transfer| transfer.ended_at = transfer.ended_at.map(|_| now));
+            }
+            Command::Order { order: id, .. } => {
+                let ended = self.orders.iter_mut().filter(|order| order.id == *id);
+                ended.for_each(|order| order.ended_at = order.ended_at.map(|_| now));
             }
             _ => {}
         }
@@ -143,6 +147,7 @@ impl Naive {
         self.events.drain(..over.min(limit));
         self.forget_holds(limit);
         self.forget_transfers(limit);
+        self.forget_orders(limit);
     }
 
     /// What a remembered reply says when it is given again.
@@ -156,6 +161,9 @@ impl Naive {
             Ok(Outcome::Transfer(transfer)) => {
                 let found = self.transfer_view(transfer.transfer);
                 Ok(Outcome::Transfer(found.expect("a key keeps its transfer")))
+            }
+            Ok(Outcome::Order(order)) => {
+                Ok(Outcome::Order(self.order_view(order.order).expect("a key keeps its order")))
             }
             Ok(Outcome::Configured(_)) => Ok(Outcome::Configured(self.config.clone())),
             Ok(outcome) => Ok(outcome.clone()),

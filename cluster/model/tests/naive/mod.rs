@@ -8,16 +8,18 @@
 mod admin;
 mod holds;
 mod memory;
+mod orders;
 mod rows;
 mod transfers;
 
 use holdfast_model::{
     Actor, Applied, Cause, ClusterTime, Command, Config, Entry, ItemId, MAX_TOTAL, Movement, MovementKind,
-    Outcome, Reason, Reference, Refusal, Reply, Request, RowKey, Seq, StoreId,
+    OrderAction, Outcome, Reason, Record, Reference, Refusal, Reply, Request, RowKey, Seq, StoreId,
 };
 
 use holds::Hold;
 use memory::{EventMemory, KeyMemory};
+pub use orders::Order;
 use rows::Row;
 use transfers::Transfer;
 
@@ -26,7 +28,7 @@ use transfers::Transfer;
 pub struct Naive {
     now: ClusterTime,
     utc_offset_ms: Option<i64>,
-    ledger: Vec<Movement>,
+    ledger: Vec<Record>,
     ledger_start: Seq,
     /// What the entry at hand drops of the ledger.
     trimmed: Option<Seq>,
@@ -35,6 +37,7 @@ pub struct Naive {
     rows: Vec<Row>,
     holds: Vec<Hold>,
     transfers: Vec<Transfer>,
+    orders: Vec<Order>,
     keys: Vec<KeyMemory>,
     events: Vec<EventMemory>,
 }
@@ -63,6 +66,7 @@ impl Naive {
             rows: Vec::new(),
             holds: Vec::new(),
             transfers: Vec::new(),
+            orders: Vec::new(),
             keys: Vec::new(),
             events: Vec::new(),
         }
@@ -76,8 +80,8 @@ impl Naive {
         self.sweep();
         self.forget(entry.requests.len());
         let replies = entry.requests.iter().map(|request| self.decide(request)).collect();
-        let movements = self.ledger[before..].to_vec();
-        Applied { replies, movements, trim_before: self.trimmed }
+        let records = self.ledger[before..].to_vec();
+        Applied { replies, records, trim_before: self.trimmed }
     }
 
     fn decide(&mut self, request: &Request) -> Reply {
@@ -135,6 +139,7 @@ impl Naive {
             Command::ReceiveTransfer { transfer, qty } => self.arrive(*transfer, *qty, has_key, who),
             Command::CloseTransfer { transfer, .. } => self.close(*transfer, who),
             Command::CancelTransfer { transfer, .. } => self.cancel(*transfer, who),
+            Command::Order { order, action } => self.act_on_order(*order, action, &who),
             Command::SetPolicy { .. } => self.set_policy(&request.command, who),
             Command::RetireSku { store, item, remove: false } => self.retire(&key(store, item), who),
             Command::RetireSku { store, item, remove: true } => self.remove(&key(store, item), who),
@@ -145,7 +150,7 @@ impl Naive {
     }
 
     pub fn last_seq(&self) -> Seq {
-        self.ledger.last().map_or(Seq(0), |movement| movement.seq)
+        self.ledger.last().map_or(Seq(0), Record::seq)
     }
 
     /// Writes a movement down. Whatever it says of holds and transfers must be so already.
@@ -156,7 +161,7 @@ impl Naive {
         found.movements.push((seq, kind, qty));
         let found = found.clone();
         let reserved = self.reserved(row);
-        self.ledger.push(Movement {
+        self.ledger.push(Record::Movement(Movement {
             seq,
             at: self.now,
             at_utc: self.now.to_utc(self.utc_offset_ms.unwrap_or(0)),
@@ -172,7 +177,7 @@ impl Naive {
             actor: who.actor.clone(),
             reason: who.reason.clone(),
             reference: who.reference.clone(),
-        });
+        }));
     }
 
     /// Makes a change, unless a total would pass the largest: then nothing has happened.
@@ -180,8 +185,9 @@ impl Naive {
         let before = self.clone();
         change(self);
         let made = &self.ledger[before.ledger.len()..];
-        let too_large = made.iter().map(row_of).find(|row| {
-            let balances = made.iter().filter(|movement| row_of(movement) == *row);
+        let made = || made.iter().filter_map(Record::movement);
+        let too_large = made().map(row_of).find(|row| {
+            let balances = made().filter(|movement| row_of(movement) == *row);
             !self.totals_fit(row) || !balances.into_iter().all(balances_fit)
         });
         match too_large {
@@ -222,7 +228,9 @@ fn who(request: &Request) -> Who {
         | Command::RecordSale { reason, reference, .. }
         | Command::Receive { reason, reference, .. }
         | Command::Transfer { reason, reference, .. } => (reason.as_ref(), reference.as_ref()),
-        Command::Release { reason, .. } | Command::CancelTransfer { reason, .. } => (reason.as_ref(), None),
+        Command::Release { reason, .. }
+        | Command::CancelTransfer { reason, .. }
+        | Command::Order { action: OrderAction::Cancel { reason }, .. } => (reason.as_ref(), None),
         Command::CloseTransfer { reason, .. } => (Some(reason), None),
         _ => (None, None),
     };

@@ -1,8 +1,8 @@
 //! Rows as lists of what happened to them, and the commands on one row.
 
 use holdfast_model::{
-    Cause, Command, CountBasis, MAX_TOTAL, MovementKind, Outcome, Policy, Quantity, Refusal, RowKey, RowView,
-    Seq,
+    Cause, Command, CountBasis, MAX_TOTAL, MovementKind, Outcome, Policy, Quantity, Record, Refusal, RowKey,
+    RowView, Seq,
 };
 
 use super::{Decision, Naive, Who, fits, key};
@@ -123,7 +123,8 @@ impl Naive {
             MovementKind::TransferIn,
             MovementKind::TransferOut,
         ];
-        let lost = self.ledger.iter().filter(|movement| movement.item == row.item);
+        let lost = self.ledger.iter().filter_map(Record::movement);
+        let lost = lost.filter(|movement| movement.item == row.item);
         let lost = lost.filter(|movement| movement.kind == MovementKind::Shortfall);
         let lost: i128 = lost.map(|movement| i128::from(movement.qty)).sum();
         let totals = [available, reserved, found.on_hand(), found.sold(), lost];

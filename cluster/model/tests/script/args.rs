@@ -5,7 +5,9 @@ use std::error::Error;
 use std::str::FromStr;
 
 use goldenscript::{Argument, Command};
-use holdfast_model::{HoldId, ItemId, Line, Quantity, RowKey, StoreId, TransferId};
+use holdfast_model::{
+    Amount, HoldId, ItemId, Line, OrderId, PaymentId, Quantity, RowKey, StoreId, TransferId,
+};
 use uuid::Uuid;
 
 pub type Failure = Box<dyn Error>;
@@ -83,11 +85,31 @@ impl Args {
     }
 
     pub fn hold(&mut self) -> Result<HoldId, Failure> {
-        Ok(HoldId::from_uuid(Uuid::from_u128(u128::from(self.number("a hold")?))))
+        Ok(hold(self.number("a hold")?))
     }
 
     pub fn transfer(&mut self) -> Result<TransferId, Failure> {
         Ok(TransferId::from_uuid(Uuid::from_u128(u128::from(self.number("a transfer")?))))
+    }
+
+    pub fn order(&mut self) -> Result<OrderId, Failure> {
+        Ok(order(self.number("an order")?))
+    }
+
+    /// The hold of `hold=`, or the usual one of an order.
+    pub fn hold_or(&mut self, usual: u64) -> Result<HoldId, Failure> {
+        Ok(hold(self.parse("hold")?.unwrap_or(usual)))
+    }
+
+    pub fn payment(&mut self) -> Result<PaymentId, Failure> {
+        Ok(self.word("a payment")?.parse()?)
+    }
+
+    /// An amount as minor units and currency: `1999EUR`.
+    pub fn amount(&mut self) -> Result<Option<Amount>, Failure> {
+        let Some(text) = self.take("amount") else { return Ok(None) };
+        let (units, currency) = text.split_at(text.len().saturating_sub(3));
+        Ok(Some(Amount::new(number(units)?, currency.parse()?)?))
     }
 
     pub fn row(&mut self) -> Result<RowKey, Failure> {
@@ -100,6 +122,14 @@ impl Args {
         self.pairs = pairs;
         lines.into_iter().map(|(key, value): (String, String)| line(&key, &value)).collect()
     }
+}
+
+pub fn hold(number: u64) -> HoldId {
+    HoldId::from_uuid(Uuid::from_u128(u128::from(number)))
+}
+
+pub fn order(number: u64) -> OrderId {
+    OrderId::from_uuid(Uuid::from_u128(u128::from(number)))
 }
 
 fn line(key: &str, value: &str) -> Result<Line, Failure> {

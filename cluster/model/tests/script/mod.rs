@@ -13,13 +13,14 @@ use std::fmt::Write as _;
 
 use goldenscript::{Command, Context, Runner};
 use holdfast_model::{
-    Applied, ClusterTime, Entry, Frozen, Inventory, Key, Movement, Replay, Request, RowKey, Seq, codec,
+    Applied, ClusterTime, Entry, Frozen, Inventory, Key, Movement, OrderStatus, Record, Replay, Request,
+    RowKey, Seq, codec,
 };
 
 use args::{Args, Failure};
 use show::Show;
 
-/// Of many movements or replies of one entry, those at each end are shown; those between are counted.
+/// Of many records or replies of one entry, those at each end are shown; those between are counted.
 const SHOWN_AT_EACH_END: usize = 3;
 
 /// The state that a script plays with, and all that it did.
@@ -27,7 +28,7 @@ pub struct Shop {
     live: Inventory,
     /// The same, but written and read again before every entry.
     restored: Inventory,
-    ledger: Vec<Movement>,
+    ledger: Vec<Record>,
     stamp: ClusterTime,
     utc_offset_ms: Option<i64>,
     /// The requests of an entry that was begun and not yet ended.
@@ -74,8 +75,8 @@ impl Shop {
     /// What the ledger tells from `first` on.
     fn replay(&self, first: Seq) -> Result<Replay, Failure> {
         let mut replay = Replay::starting_at(first);
-        for movement in self.ledger.iter().filter(|movement| movement.seq >= first) {
-            replay.apply(movement).map_err(|violation| violation.detail)?;
+        for record in self.ledger.iter().filter(|record| record.seq() >= first) {
+            replay.apply(record).map_err(|violation| violation.detail)?;
         }
         Ok(replay)
     }
@@ -104,7 +105,7 @@ impl Shop {
             return Err("the entry is not what its bytes say".into());
         }
         clean(&self.live.freeze().audit().violations)?;
-        self.ledger.extend(applied.movements.iter().cloned());
+        self.ledger.extend(applied.records.iter().cloned());
         Ok(applied)
     }
 
@@ -132,6 +133,8 @@ impl Shop {
             }
             "hold" => self.live.hold(args.hold()?).map_or_else(nothing, |hold| hold.show()),
             "transfer" => self.live.transfer(args.transfer()?).map_or_else(nothing, |it| it.show()),
+            "order" => self.live.order(args.order()?).map_or_else(nothing, |order| order.show()),
+            "orders" => self.orders(args)?,
             "rows" => self.rows(args)?,
             "history" => self.history(&args.row()?),
             "settings" => self.live.config().show(),
@@ -156,21 +159,43 @@ impl Shop {
         Ok(lines.join("\n"))
     }
 
+    /// Orders in pages; those of a status, or those for which money is owed, when it is named.
+    fn orders(&self, args: &mut Args) -> Result<String, Failure> {
+        let after = args.take("after").map(|after| after.parse()).transpose()?;
+        let limit = args.take("limit").map_or(Ok(100), |limit| limit.parse())?;
+        let page = match args.more().as_deref() {
+            None => self.live.orders(None, after, limit),
+            Some("refund_due") => self.live.orders_with_refund_due(after, limit),
+            Some(word) => {
+                let is_named = |status: &OrderStatus| format!("{status:?}").eq_ignore_ascii_case(word);
+                let status = OrderStatus::ALL.into_iter().find(is_named).ok_or("no such status")?;
+                self.live.orders(Some(status), after, limit)
+            }
+        };
+        let mut lines: Vec<String> = page.items.iter().map(Show::show).collect();
+        lines.extend(page.next.map(|next| format!("more after {next}")));
+        Ok(if lines.is_empty() { nothing() } else { lines.join("\n") })
+    }
+
     /// A row's movements, newest first, found from the row's last one by following the links.
     fn history(&self, key: &RowKey) -> String {
         let mut output = String::new();
         let mut seq = self.live.row(&key.store, &key.item).map_or(Seq(0), |row| row.last_seq);
-        while let Some(movement) = self.ledger.iter().find(|movement| movement.seq == seq) {
+        while let Some(movement) = self.movements().find(|movement| movement.seq == seq) {
             let _ = writeln!(output, "{}", movement.show());
             seq = movement.prev_seq;
         }
         output
     }
 
+    fn movements(&self) -> impl Iterator<Item = &Movement> {
+        self.ledger.iter().filter_map(Record::movement)
+    }
+
     /// On hand of a row right after a movement, as a leader looks it up in the ledger.
     fn on_hand_at(&self, row: &RowKey, seq: Seq) -> Option<i64> {
         let of_row = |movement: &&Movement| movement.store == row.store && movement.item == row.item;
-        let then = self.ledger.iter().filter(of_row).take_while(|movement| movement.seq <= seq);
+        let then = self.movements().filter(of_row).take_while(|movement| movement.seq <= seq);
         then.last().map(Movement::on_hand)
     }
 }
@@ -191,10 +216,10 @@ fn nothing() -> String {
 }
 
 fn show_applied(applied: &Applied) -> String {
-    let movements = applied.movements.iter().map(|movement| format!("  {}", movement.show()));
+    let records = applied.records.iter().map(|record| format!("  {}", record.show()));
     let replies = applied.replies.iter().map(Show::show);
     let dropped = applied.trim_before.map(|seq| format!("the ledger drops what is before {}", seq.show()));
-    let lines: Vec<String> = ends_of(movements).into_iter().chain(ends_of(replies)).chain(dropped).collect();
+    let lines: Vec<String> = ends_of(records).into_iter().chain(ends_of(replies)).chain(dropped).collect();
     lines.join("\n")
 }
 

@@ -1,13 +1,17 @@
 //! The words of a script as commands of the model.
 
 use holdfast_model::{
-    Command, ConfigChange, CountBasis, Event, HoldId, Line, ReceiptKind, Request, RowKey, Seq, Setting,
-    UtcMillis, fingerprint,
+    Command, ConfigChange, CountBasis, Event, HoldId, Line, OrderAction, OrderId, PaymentOutcome,
+    ReceiptKind, Request, RowKey, Seq, Setting, UtcMillis, fingerprint,
 };
 use uuid::Uuid;
 
-use super::args::{Args, Failure, millis, number};
+use super::args::{self, Args, Failure, millis, number};
 use super::{Shop, key};
+
+/// What a script does not name: the hold of order 1 is 101, and the next one 201.
+const ORDER_HOLDS: u64 = 100;
+const REPLACED_HOLDS: u64 = 200;
 
 impl Shop {
     /// The requests that a word of the script stands for; none when it is no command of the model.
@@ -19,8 +23,12 @@ impl Shop {
         let generated = args.take("generated").map(|id| number(&id)).transpose()?;
         let Some(mut command) = self.command(name, generated.is_some(), args)? else { return Ok(None) };
         let seen = fingerprint(&as_asked(&command));
-        if let (Command::Reserve { hold, .. }, Some(id)) = (&mut command, generated) {
-            *hold = HoldId::from_uuid(Uuid::from_u128(u128::from(id)));
+        match (&mut command, generated) {
+            (Command::Reserve { hold, .. }, Some(id)) => *hold = args::hold(id),
+            (Command::Order { order, action: OrderAction::Place { hold, .. } }, Some(id)) => {
+                (*order, *hold) = (args::order(id), args::hold(ORDER_HOLDS + id));
+            }
+            _ => {}
         }
         let key = args.take("key").map(|text| key(&text, seen));
         let actor = args.parse("by")?;
@@ -43,6 +51,8 @@ impl Shop {
                 let row = args.row()?;
                 self.row_command(name, row, args)?
             }
+            "place" => place(generated, args)?,
+            "lines" | "pay" | "cancel_order" | "refund" => order_command(name, args)?,
             "ship" | "arrive" | "close" | "cancel" => transfer_command(name, args)?,
             "configure" => Command::Configure { changes: changes(args)? },
             "trim" => Command::TrimLedger { before: Seq(args.number("a sequence")?) },
@@ -115,6 +125,38 @@ fn as_asked(command: &Command) -> Command {
     asked
 }
 
+fn place(generated: bool, args: &mut Args) -> Result<Command, Failure> {
+    let nil = (OrderId::from_uuid(Uuid::nil()), HoldId::from_uuid(Uuid::nil()));
+    let (order, hold) = if generated {
+        nil
+    } else {
+        let number = args.number("an order")?;
+        (args::order(number), args.hold_or(ORDER_HOLDS + number)?)
+    };
+    let ttl_ms = args.take("ttl").map(|ttl| millis(&ttl)).transpose()?;
+    let (owner, reference) = (args.parse("owner")?, args.parse("ref")?);
+    let action = OrderAction::Place { hold, lines: args.lines()?, ttl_ms, owner, reference };
+    Ok(Command::Order { order, action })
+}
+
+fn order_command(name: &str, args: &mut Args) -> Result<Command, Failure> {
+    let number = args.number("an order")?;
+    let action = match name {
+        "lines" => {
+            let hold = args.hold_or(REPLACED_HOLDS + number)?;
+            OrderAction::ReplaceLines { hold, lines: args.lines()? }
+        }
+        "pay" => {
+            let (is_failed, reacquire) = (args.flag("failed"), args.flag("reacquire"));
+            let outcome = if is_failed { PaymentOutcome::Failed } else { PaymentOutcome::Succeeded };
+            OrderAction::Pay { payment: args.payment()?, outcome, amount: args.amount()?, reacquire }
+        }
+        "cancel_order" => OrderAction::Cancel { reason: args.parse("reason")? },
+        _ => OrderAction::Refund { payment: args.payment()? },
+    };
+    Ok(Command::Order { order: args::order(number), action })
+}
+
 fn reserve(generated: bool, args: &mut Args) -> Result<Command, Failure> {
     let allow_partial = args.flag("partial");
     let hold = if generated { HoldId::from_uuid(Uuid::nil()) } else { args.hold()? };
@@ -129,8 +171,7 @@ fn crowd(args: &mut Args) -> Result<Vec<Request>, Failure> {
     let ttl_ms = args.take("ttl").map(|ttl| millis(&ttl)).transpose()?;
     let lines = args.lines()?;
     let reserve = |id: u64| {
-        let hold = HoldId::from_uuid(Uuid::from_u128(u128::from(id)));
-        let lines = lines.clone();
+        let (hold, lines) = (args::hold(id), lines.clone());
         let command = Command::Reserve { hold, lines, ttl_ms, allow_partial: false, owner: None };
         Request { command, key: None, actor: None }
     };

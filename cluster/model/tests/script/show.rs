@@ -1,8 +1,9 @@
 //! What the model says, in the words of a script.
 
 use holdfast_model::{
-    Cause, Config, HoldId, HoldLineView, HoldStatus, HoldView, Movement, MovementKind, Outcome, Refusal,
-    Reply, RowKey, RowView, Seq, Setting, ShortLine, Stats, TransferId, TransferStatus, TransferView,
+    Amount, Cause, Config, HoldId, HoldLineView, HoldStatus, HoldView, Movement, MovementKind, OrderEvent,
+    OrderEventKind, OrderId, OrderStatus, OrderView, Outcome, Payment, PaymentState, Record, Refusal, Reply,
+    RowKey, RowView, Seq, Setting, ShortLine, Stats, TransferId, TransferStatus, TransferView,
 };
 
 /// A text that a script can be read by.
@@ -52,6 +53,18 @@ impl Show for TransferId {
     }
 }
 
+impl Show for OrderId {
+    fn show(&self) -> String {
+        format!("order {}", self.uuid().as_u128())
+    }
+}
+
+impl Show for Amount {
+    fn show(&self) -> String {
+        format!("{}{}", self.minor_units(), self.currency())
+    }
+}
+
 impl Show for RowKey {
     fn show(&self) -> String {
         format!("{}/{}", self.store, self.item)
@@ -77,6 +90,7 @@ impl Show for Outcome {
             Self::Removed(row) => format!("removed {}", row.show()),
             Self::Hold(hold) => hold.show(),
             Self::Transfer(transfer) => transfer.show(),
+            Self::Order(order) => order.show(),
             Self::Configured(config) => config.show(),
             Self::Trimmed(seq) => format!("the ledger starts at {}", seq.show()),
             Self::ModelVersion(version) => format!("rules of version {version}"),
@@ -142,7 +156,8 @@ impl Show for HoldView {
         let utc =
             if_some("utc", self.expires_at_utc.filter(|utc| Some(utc.0) != at_epoch(self)).map(|utc| utc.0));
         let owner = if_some("for", self.owner.as_ref());
-        let head = joined([self.hold.show(), status.to_owned(), left, utc, owner], " ");
+        let order = self.order.map_or_else(String::new, |order| format!("of {}", order.show()));
+        let head = joined([self.hold.show(), status.to_owned(), left, utc, owner, order], " ");
         format!("{head}: {}", joined(self.lines.iter().map(Show::show), "; "))
     }
 }
@@ -150,6 +165,42 @@ impl Show for HoldView {
 /// The deadline as UTC while no offset is known.
 fn at_epoch(hold: &HoldView) -> Option<i64> {
     hold.expires_at.and_then(|at| i64::try_from(at.0).ok())
+}
+
+impl Show for OrderView {
+    fn show(&self) -> String {
+        let reference = if_some("ref", self.reference.as_ref());
+        let due = if self.is_refund_due() { "refund due" } else { "" };
+        let head = [self.order.show(), show_order_status(self.status).to_owned(), due.to_owned(), reference];
+        let payments = self.payments.iter().map(Show::show);
+        joined([joined(head, " "), joined(payments, ", "), self.hold.show()], "; ")
+    }
+}
+
+impl Show for Payment {
+    fn show(&self) -> String {
+        let amount = self.amount.map_or_else(String::new, |amount| amount.show());
+        let state = show_payment_state(self.state).to_owned();
+        joined(["payment".to_owned(), self.id.to_string(), amount, state], " ")
+    }
+}
+
+fn show_order_status(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Placed => "PLACED",
+        OrderStatus::Paid => "PAID",
+        OrderStatus::Cancelled => "CANCELLED",
+        OrderStatus::Expired => "EXPIRED",
+    }
+}
+
+fn show_payment_state(state: PaymentState) -> &'static str {
+    match state {
+        PaymentState::Failed => "FAILED",
+        PaymentState::Accepted => "ACCEPTED",
+        PaymentState::RefundDue => "REFUND_DUE",
+        PaymentState::Refunded => "REFUNDED",
+    }
 }
 
 impl Show for HoldLineView {
@@ -203,16 +254,59 @@ impl Show for Config {
 }
 
 pub fn stats(stats: &Stats) -> String {
-    format!(
-        "rows {}; holds open {}, due {}, ended {}; transfers open {}; keys {}, events {}",
-        stats.rows,
-        stats.holds_open,
-        stats.holds_due,
-        stats.holds_ended,
-        stats.transfers_open,
-        stats.keys,
-        stats.events
-    )
+    let holds =
+        format!("holds open {}, due {}, ended {}", stats.holds_open, stats.holds_due, stats.holds_ended);
+    let orders = [
+        unless_zero("orders placed", stats.orders_placed),
+        unless_zero("orders ended", stats.orders_ended),
+        unless_zero("refunds due", stats.refunds_due),
+    ];
+    let parts = [
+        format!("rows {}", stats.rows),
+        holds,
+        format!("transfers open {}", stats.transfers_open),
+        joined(orders, ", "),
+        format!("keys {}, events {}", stats.keys, stats.events),
+    ];
+    joined(parts, "; ")
+}
+
+impl Show for Record {
+    fn show(&self) -> String {
+        match self {
+            Self::Movement(movement) => movement.show(),
+            Self::Order(event) => event.show(),
+        }
+    }
+}
+
+impl Show for OrderEvent {
+    fn show(&self) -> String {
+        let kind = match self.kind {
+            OrderEventKind::Placed => "ORDER_PLACED",
+            OrderEventKind::LinesReplaced => "ORDER_LINES_REPLACED",
+            OrderEventKind::Paid => "ORDER_PAID",
+            OrderEventKind::PaymentFailed => "ORDER_PAYMENT_FAILED",
+            OrderEventKind::Cancelled => "ORDER_CANCELLED",
+            OrderEventKind::Expired => "ORDER_EXPIRED",
+            OrderEventKind::RefundDue => "ORDER_REFUND_DUE",
+            OrderEventKind::Refunded => "ORDER_REFUNDED",
+        };
+        let utc = self.at_utc.0.wrapping_sub_unsigned(self.at.0);
+        let status = show_order_status(self.status);
+        let parts = [
+            format!("{} {kind} {} {status}", self.seq.show(), self.order.show()),
+            self.hold.show(),
+            if_some("payment", self.payment.as_ref()),
+            self.amount.map_or_else(String::new, |amount| amount.show()),
+            format!("at {}", time(self.at.0)),
+            if_some("utc", Some(self.at_utc.0).filter(|_| utc != 0)),
+            if_some("by", self.actor.as_ref()),
+            if_some("reason", self.reason.as_ref()),
+            if_some("ref", self.reference.as_ref()),
+        ];
+        joined(parts, " ")
+    }
 }
 
 impl Show for Movement {
@@ -262,8 +356,9 @@ impl Show for Cause {
     fn show(&self) -> String {
         match self {
             Self::Row => String::new(),
-            Self::Hold { hold, expires_at } => {
-                joined([hold.show(), if_some("until", expires_at.map(|at| time(at.0)))], " ")
+            Self::Hold { hold, expires_at, order } => {
+                let order = order.map_or_else(String::new, |order| order.show());
+                joined([hold.show(), if_some("until", expires_at.map(|at| time(at.0))), order], " ")
             }
             Self::Transfer { transfer } => transfer.show(),
             Self::Event { event } => format!("event {event}"),
@@ -315,8 +410,41 @@ impl Show for Refusal {
             Self::TooManyLines { got, limit } => format!("too many lines: got {got}, limit {limit}"),
             Self::TtlOutOfRange { max_ms } => format!("ttl out of range: at most {}", time(*max_ms)),
             Self::SameStore => "same store".to_owned(),
+            Self::UnknownOrder { .. }
+            | Self::OrderExists { .. }
+            | Self::OrderConflict { .. }
+            | Self::HoldOfOrder { .. }
+            | Self::UnknownPayment { .. }
+            | Self::PaymentExists { .. }
+            | Self::RefundNotDue { .. }
+            | Self::TooManyPayments { .. } => show_about_orders(self),
             other => show_about_ids(other),
         }
+    }
+}
+
+/// Refusals about an order.
+fn show_about_orders(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::UnknownOrder { order } => format!("unknown {}", order.show()),
+        Refusal::OrderExists { order, state } => {
+            format!("{} exists, {}", order.show(), show_order_status(*state))
+        }
+        Refusal::OrderConflict { order, state } => {
+            format!("{} is {}", order.show(), show_order_status(*state))
+        }
+        Refusal::HoldOfOrder { hold, order } => format!("{} is of {}", hold.show(), order.show()),
+        Refusal::UnknownPayment { order, payment } => {
+            format!("unknown payment {payment} of {}", order.show())
+        }
+        Refusal::PaymentExists { payment, state } => {
+            format!("payment {payment} exists, {}", show_payment_state(*state))
+        }
+        Refusal::RefundNotDue { payment, state } => {
+            format!("no refund due for payment {payment}, {}", show_payment_state(*state))
+        }
+        Refusal::TooManyPayments { limit } => format!("too many payments: limit {limit}"),
+        other => format!("{other:?}"),
     }
 }
 

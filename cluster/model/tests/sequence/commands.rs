@@ -1,21 +1,23 @@
 //! Strategies for commands, one for each kind of thing.
 
 use holdfast_model::{
-    Command, ConfigChange, CountBasis, Event, EventId, ItemId, Line, MAX_TOTAL, Owner, Quantity, Reason,
-    ReceiptKind, Reference, Seq, Setting, StoreId, UtcMillis,
+    Amount, Command, ConfigChange, CountBasis, Event, EventId, ItemId, Line, MAX_TOTAL, OrderAction, Owner,
+    PaymentId, PaymentOutcome, Quantity, Reason, ReceiptKind, Reference, Seq, Setting, StoreId, UtcMillis,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{AHEAD, ITEMS, STORES, Scale, hold, transfer};
+use super::{AHEAD, ITEMS, STORES, Scale, hold, order, transfer};
 
 /// Any command of the model. Its parts are boxed: drawn commands of every kind at once would not fit a test's stack.
 pub fn command(scale: Scale) -> BoxedStrategy<Command> {
     prop_oneof![
         9 => reserve(scale),
         9 => hold_action(scale),
+        5 => place(scale),
+        9 => order_action(scale),
         10 => row_command(scale),
         6 => transfer_command(scale),
         4 => life(scale),
@@ -75,12 +77,18 @@ fn line(scale: Scale) -> impl Strategy<Value = Line> {
     (store(), item(), quantity(scale)).prop_map(|(store, item, qty)| Line { store, item, qty })
 }
 
+fn lines(scale: Scale) -> impl Strategy<Value = Vec<Line>> {
+    prop_oneof![20 => vec(line(scale), 1..=3), 1 => vec(line(scale), 0..=8)]
+}
+
+fn owner() -> impl Strategy<Value = Option<Owner>> {
+    option::weighted(0.2, Just(Owner::new("cart").expect("an owner")))
+}
+
 fn reserve(scale: Scale) -> BoxedStrategy<Command> {
     let id = prop_oneof![5 => Just(0_u128), 1 => 1..=4_u128];
-    let lines = prop_oneof![20 => vec(line(scale), 1..=3), 1 => vec(line(scale), 0..=8)];
     let ttl = option::weighted(0.8, ttl(scale));
-    let owner = option::weighted(0.2, Just(Owner::new("cart").expect("an owner")));
-    (id, lines, ttl, any::<bool>(), owner)
+    (id, lines(scale), ttl, any::<bool>(), owner())
         .prop_map(|(id, lines, ttl_ms, allow_partial, owner)| Command::Reserve {
             hold: hold(id),
             lines,
@@ -102,6 +110,39 @@ fn hold_action(scale: Scale) -> BoxedStrategy<Command> {
         1 => (id(), ttl(scale)).prop_map(|(hold, ttl_ms)| Command::Extend { hold, ttl_ms }),
     ]
     .boxed()
+}
+
+fn place(scale: Scale) -> BoxedStrategy<Command> {
+    let id = prop_oneof![6 => Just(0_u128), 1 => 1..=4_u128].prop_map(order);
+    let terms = (option::weighted(0.8, ttl(scale)), owner(), reference());
+    (id, new_hold(), lines(scale), terms)
+        .prop_map(|(order, hold, lines, (ttl_ms, owner, reference))| Command::Order {
+            order,
+            action: OrderAction::Place { hold, lines, ttl_ms, owner, reference },
+        })
+        .boxed()
+}
+
+/// A new hold mostly, or one that is there already.
+fn new_hold() -> impl Strategy<Value = holdfast_model::HoldId> {
+    prop_oneof![9 => Just(0_u128), 1 => 1..=4_u128].prop_map(hold)
+}
+
+fn order_action(scale: Scale) -> BoxedStrategy<Command> {
+    let id = prop_oneof![8 => 1..=4_u128, 1 => Just(0), 1 => 1..=40_u128].prop_map(order);
+    let payment = || (0..3_u8).prop_map(|number| PaymentId::new(format!("p{number}")).expect("a payment"));
+    let outcome = prop_oneof![3 => Just(PaymentOutcome::Succeeded), 2 => Just(PaymentOutcome::Failed)];
+    let euros = (1..=2_u64).prop_map(|cents| Amount::new(cents, "EUR".parse().expect("a currency")).ok());
+    let amount = prop_oneof![4 => Just(None), 1 => euros];
+    let action = prop_oneof![
+        5 => (payment(), outcome, amount, any::<bool>()).prop_map(|(payment, outcome, amount, reacquire)| {
+            OrderAction::Pay { payment, outcome, amount, reacquire }
+        }),
+        3 => (new_hold(), lines(scale)).prop_map(|(hold, lines)| OrderAction::ReplaceLines { hold, lines }),
+        1 => option::of(reason()).prop_map(|reason| OrderAction::Cancel { reason }),
+        2 => payment().prop_map(|payment| OrderAction::Refund { payment }),
+    ];
+    (id, action).prop_map(|(order, action)| Command::Order { order, action }).boxed()
 }
 
 fn event() -> impl Strategy<Value = Option<Event>> {
@@ -253,6 +294,7 @@ fn change(scale: Scale) -> impl Strategy<Value = ConfigChange> {
         Setting::ExpiriesPerEntry => 1..=3_u64,
         Setting::MaxHoldLines => 1..=6_u64,
         Setting::MaxTtlMs => 5_000..=40_000_u64,
+        Setting::MaxOrderPayments => 1..=3_u64,
     };
     let outside = units(scale, 0, 59_999);
     let setting = select(&Setting::ALL[..]);

@@ -7,7 +7,7 @@ mod commands;
 mod steps;
 mod writer;
 
-use holdfast_model::{Actor, Command, HoldId, ItemId, RowKey, StoreId, TransferId};
+use holdfast_model::{Actor, Command, HoldId, ItemId, OrderId, RowKey, StoreId, TransferId};
 use uuid::Uuid;
 
 pub use steps::{Scale, steps};
@@ -25,8 +25,8 @@ pub struct Step {
 /// One request to be.
 #[derive(Debug, Clone)]
 pub enum Draft {
-    /// A new one. In its command a hold or transfer `n` is the nth latest that was made, and 0 the one that was named
-    /// last, or for Reserve and Transfer a new one. A version is counted from the row's present one, a sequence
+    /// A new one. In its command a hold, transfer or order `n` is the nth latest that was made, and 0 the one that was
+    /// named last, or where the command makes one a new one. A version is counted from the row's present one, a sequence
     /// backwards from the last one, and the time of an event from now.
     New { command: Command, key: Option<KeyDraft>, is_generated: bool, actor: Option<Actor> },
     /// The same as the one so many requests ago. Where its id was generated, another one is generated now.
@@ -74,4 +74,8 @@ pub fn hold(number: u128) -> HoldId {
 
 pub fn transfer(number: u128) -> TransferId {
     TransferId::from_uuid(Uuid::from_u128(number))
+}
+
+pub fn order(number: u128) -> OrderId {
+    OrderId::from_uuid(Uuid::from_u128(number))
 }

@@ -37,6 +37,7 @@ fn beginning() -> impl Strategy<Value = Step> {
         let changes = vec![
             set(Setting::ExpiriesPerEntry, expiries),
             set(Setting::MaxHoldLines, lines),
+            set(Setting::MaxOrderPayments, lines / 2),
             set(Setting::KeyTableCapBytes, records * 64),
             set(Setting::EventTableCapBytes, records * 64),
             set(Setting::KeyWindowMs, window),

@@ -2,10 +2,11 @@
 
 use holdfast_model::{
     Cause, ClusterTime, Command, CountBasis, Entry, Event, HoldId, Inventory, Key, Line, Movement,
-    MovementKind, Owner, Quantity, Request, Seq, TransferId, fingerprint,
+    MovementKind, OrderAction, OrderId, Owner, PaymentOutcome, Quantity, Request, Seq, TransferId,
+    fingerprint,
 };
 
-use super::{AHEAD, Draft, KeyDraft, STORES, Step, Twist, hold, transfer};
+use super::{AHEAD, Draft, KeyDraft, STORES, Step, Twist, hold, order, transfer};
 
 /// Fresh keys are numbered from here, beyond those that are drawn.
 const FIRST_NEW_KEY: u64 = 1000;
@@ -15,9 +16,10 @@ const FIRST_NEW_KEY: u64 = 1000;
 pub struct Writer {
     stamp: u64,
     sent: Vec<(Request, bool)>,
-    /// How many ids were given to holds, and to transfers: 1 to this number.
+    /// How many ids were given to holds, to transfers and to orders: 1 to this number.
     holds: u128,
     transfers: u128,
+    orders: u128,
     new_keys: u64,
 }
 
@@ -27,6 +29,7 @@ struct AtHand<'a> {
     ledger: &'a [Movement],
     holds: Made<HoldId>,
     transfers: Made<TransferId>,
+    orders: Made<OrderId>,
 }
 
 /// What was made, the latest first.
@@ -64,6 +67,11 @@ impl Writer {
         (0..=self.transfers + 2).map(transfer)
     }
 
+    /// Every order that was named so far, and a few that were not.
+    pub fn orders(&self) -> impl Iterator<Item = OrderId> + use<> {
+        (0..=self.orders + 2).map(order)
+    }
+
     /// The entry of a step, with what `inventory` and its `ledger` say now.
     pub fn entry(&mut self, step: &Step, inventory: &Inventory, ledger: &[Movement]) -> Entry {
         let at_hand = AtHand {
@@ -71,6 +79,7 @@ impl Writer {
             ledger,
             holds: Made::new(made_holds(ledger), |id| inventory.hold(id).is_some()),
             transfers: Made::new(made_transfers(ledger), |id| inventory.transfer(id).is_some()),
+            orders: Made::new(made_orders(inventory), |_| true),
         };
         self.stamp = self.stamp.saturating_add_signed(step.passes_ms);
         let mut requests = Vec::new();
@@ -94,9 +103,8 @@ impl Writer {
             }
             Draft::Again { back } => {
                 let (mut request, is_generated) = self.sent.iter().rev().nth(*back)?.clone();
-                if let (true, Command::Reserve { hold: id, .. }) = (is_generated, &mut request.command) {
-                    self.holds += 1;
-                    *id = hold(self.holds);
+                if is_generated {
+                    self.generate(&mut request.command);
                 }
                 Some(request)
             }
@@ -109,6 +117,24 @@ impl Writer {
                 Some(request)
             }
         }
+    }
+
+    /// Gives a command the ids that are generated for it.
+    fn generate(&mut self, command: &mut Command) {
+        match command {
+            Command::Reserve { hold: id, .. } => *id = self.new_hold(),
+            Command::Order { order: id, action: OrderAction::Place { hold, .. } } => {
+                self.orders += 1;
+                (*id, *hold) = (order(self.orders), self.new_hold());
+            }
+            Command::Order { action: OrderAction::ReplaceLines { hold, .. }, .. } => *hold = self.new_hold(),
+            _ => {}
+        }
+    }
+
+    fn new_hold(&mut self) -> HoldId {
+        self.holds += 1;
+        hold(self.holds)
     }
 
     fn key(&mut self, key: KeyDraft, seen: u64) -> Key {
@@ -125,10 +151,8 @@ impl Writer {
     /// Turns "the nth latest" into an id; what was never made gets one that nothing has.
     fn name_ids(&mut self, command: &mut Command, at_hand: &AtHand<'_>) {
         match command {
-            Command::Reserve { hold: id, .. } if *id == hold(0) => {
-                self.holds += 1;
-                *id = hold(self.holds);
-            }
+            Command::Reserve { hold: id, .. } if *id == hold(0) => *id = self.new_hold(),
+            Command::Order { order: id, action } => self.name_order(id, action, at_hand),
             Command::Transfer { transfer: id, .. } if *id == transfer(0) => {
                 self.transfers += 1;
                 *id = transfer(self.transfers);
@@ -155,6 +179,23 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Turns "the nth latest" into the id of an order, and of the hold that comes with it.
+    fn name_order(&mut self, id: &mut OrderId, action: &mut OrderAction, at_hand: &AtHand<'_>) {
+        let nth = id.uuid().as_u128();
+        *id = if matches!(action, OrderAction::Place { .. }) && nth == 0 {
+            self.orders += 1;
+            order(self.orders)
+        } else {
+            at_hand.orders.nth_latest(nth).unwrap_or_else(|| order(named_last(nth, self.orders)))
+        };
+        if let OrderAction::Place { hold: id, .. } | OrderAction::ReplaceLines { hold: id, .. } = action {
+            let nth = id.uuid().as_u128();
+            *id = at_hand.holds.nth_latest(nth).unwrap_or_else(|| self.new_hold());
+        }
+    }
+}
+
 /// The id that was named last for 0, else one that was never given.
 fn named_last(nth: u128, last: u128) -> u128 {
     if nth == 0 { last } else { 0 }
@@ -163,10 +204,23 @@ fn named_last(nth: u128, last: u128) -> u128 {
 /// Changes one small thing of a command that names its own id.
 fn change(command: &mut Command, twist: Twist) {
     match (command, twist) {
-        (Command::Reserve { owner, .. }, Twist::Owner) => {
+        (
+            Command::Reserve { owner, .. } | Command::Order { action: OrderAction::Place { owner, .. }, .. },
+            Twist::Owner,
+        ) => {
             *owner = if owner.is_some() { None } else { Some(Owner::new("other").expect("an owner")) };
         }
-        (Command::Reserve { ttl_ms, .. }, Twist::Time) => {
+        (Command::Order { action: OrderAction::Pay { outcome, .. }, .. }, Twist::Flag) => {
+            *outcome = match outcome {
+                PaymentOutcome::Succeeded => PaymentOutcome::Failed,
+                PaymentOutcome::Failed => PaymentOutcome::Succeeded,
+            };
+        }
+        (
+            Command::Reserve { ttl_ms, .. }
+            | Command::Order { action: OrderAction::Place { ttl_ms, .. }, .. },
+            Twist::Time,
+        ) => {
             *ttl_ms = if ttl_ms.is_some() { None } else { Some(0) };
         }
         (
@@ -199,6 +253,11 @@ fn made_transfers(ledger: &[Movement]) -> Vec<TransferId> {
         Cause::Transfer { transfer } => Some(transfer),
         _ => None,
     }))
+}
+
+fn made_orders(inventory: &Inventory) -> Vec<OrderId> {
+    let made = inventory.orders(None, None, usize::MAX).items;
+    made.iter().rev().map(|order| order.order).collect()
 }
 
 fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
@@ -270,7 +329,15 @@ fn counted_back(back: Seq, last: Seq) -> Seq {
 fn as_asked(command: &Command, is_generated: bool) -> Command {
     let mut asked = command.clone();
     match &mut asked {
-        Command::Reserve { hold: id, .. } if is_generated => *id = hold(0),
+        Command::Reserve { hold: id, .. }
+        | Command::Order { action: OrderAction::ReplaceLines { hold: id, .. }, .. }
+            if is_generated =>
+        {
+            *id = hold(0);
+        }
+        Command::Order { order: id, action: OrderAction::Place { hold: of, .. } } if is_generated => {
+            (*id, *of) = (order(0), hold(0));
+        }
         Command::Count { as_of: Some(basis), .. } => basis.on_hand = None,
         _ => {}
     }

@@ -97,8 +97,8 @@ fn filled(dir: &TempDir, count: u64) -> Ledger {
     ledger
 }
 
-fn seqs(movements: &[holdfast_model::Movement]) -> Vec<u64> {
-    movements.iter().map(|movement| movement.seq.0).collect()
+fn seqs(records: &[holdfast_model::Record]) -> Vec<u64> {
+    records.iter().map(|record| record.seq().0).collect()
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_ledger_gives_ranges_and_survives_a_reopening_and_a_replay() {
     let ledger = filled(&dir, 20);
     assert_eq!(seqs(&ledger.movements(Seq(5), 4).unwrap()), [6, 7, 8, 9]);
     assert_eq!(seqs(&ledger.movements(Seq(18), 9).unwrap()), [19, 20]);
-    assert_eq!(ledger.movement(Seq(7)).unwrap().unwrap().seq, Seq(7));
+    assert_eq!(ledger.movement(Seq(7)).unwrap().unwrap().seq(), Seq(7));
     assert_eq!(ledger.movement(Seq(21)).unwrap(), None);
     ledger.flush().unwrap();
     drop(ledger);
@@ -153,7 +153,7 @@ fn what_is_missing_in_the_ledger_is_told_and_filled() {
     }
     assert_eq!(ledger.movements(Seq(0), 100).unwrap(), whole.movements(Seq(0), 100).unwrap());
     ledger.note_snapshot(Seq(40), Seq(1)).unwrap();
-    let foreign = Bytes::from(codec::encode(&Vec::<holdfast_model::Movement>::new()));
+    let foreign = Bytes::from(codec::encode(&Vec::<holdfast_model::Record>::new()));
     assert!(ledger.fill(&[(Seq(31), foreign)]).is_err());
 }
 

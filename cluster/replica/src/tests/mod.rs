@@ -30,14 +30,14 @@ fn entry(term: u64, index: u64) -> E {
     RaftEntry::new(LogIdRecord { term, index }.log_id::<Live>(), EntryPayload::Normal(proposal))
 }
 
-/// A state with `count` rows, and the movements that made them.
-fn inventory(count: u64) -> (Inventory, Vec<Vec<holdfast_model::Movement>>) {
+/// A state with `count` rows, and the records that tell how they were made.
+fn inventory(count: u64) -> (Inventory, Vec<Vec<holdfast_model::Record>>) {
     let mut inventory = Inventory::new();
-    let movements = (1..=count)
+    let records = (1..=count)
         .map(|index| {
             let EntryPayload::Normal(proposal) = entry(1, index).payload else { unreachable!("made above") };
-            inventory.apply(&proposal.entry.unwrap()).movements
+            inventory.apply(&proposal.entry.unwrap()).records
         })
         .collect();
-    (inventory, movements)
+    (inventory, records)
 }

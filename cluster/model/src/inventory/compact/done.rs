@@ -14,6 +14,7 @@ pub enum Done {
     Removed(RowNumbers),
     Hold { hold: Id, seq: Int },
     Transfer { transfer: Id, seq: Int },
+    Order { order: Id, seq: Int },
     Configured,
     Trimmed { start: Int },
     ModelVersion { version: Int },
@@ -39,6 +40,7 @@ impl Done {
             Outcome::Removed(row) => Self::Removed(RowNumbers::of(row, seq)),
             Outcome::Hold(hold) => Self::Hold { hold: Id::of(hold.hold.uuid()), seq },
             Outcome::Transfer(transfer) => Self::Transfer { transfer: Id::of(transfer.transfer.uuid()), seq },
+            Outcome::Order(order) => Self::Order { order: Id::of(order.order.uuid()), seq },
             Outcome::Configured(_) => Self::Configured,
             Outcome::Trimmed(start) => Self::Trimmed { start: Int::unsigned(start.0) },
             Outcome::ModelVersion(version) => {
@@ -56,6 +58,7 @@ impl Done {
             Self::Transfer { transfer, seq } => {
                 (Outcome::Transfer(inventory.transfer(transfer.transfer())?), seq.seq())
             }
+            Self::Order { order, seq } => (Outcome::Order(inventory.order(order.order())?), seq.seq()),
             Self::Configured => (Outcome::Configured(inventory.config().clone()), Seq(0)),
             Self::Trimmed { start } => (Outcome::Trimmed(start.seq()), Seq(0)),
             Self::ModelVersion { version } => (Outcome::ModelVersion(version.version()), Seq(0)),

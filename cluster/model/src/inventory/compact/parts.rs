@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::inventory::lines::requested;
-use crate::{Command, HoldId, RowKey, Seq, ShortLine, TransferId};
+use crate::{Command, HoldId, OrderId, RowKey, Seq, ShortLine, TransferId};
 
 /// How many rows a stored refusal keeps; it counts the rest.
 const KEPT_ROWS: usize = 13;
@@ -62,6 +62,10 @@ impl Id {
 
     pub fn transfer(self) -> TransferId {
         TransferId::from_uuid(Uuid::from_bytes(self.0))
+    }
+
+    pub fn order(self) -> OrderId {
+        OrderId::from_uuid(Uuid::from_bytes(self.0))
     }
 }
 

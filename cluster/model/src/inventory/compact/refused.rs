@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{Id, Int, Lines, Place, Rest, Rows};
 use crate::inventory::Inventory;
-use crate::{Command, HoldStatus, Refusal, RowKey, Setting, ShortLine, TransferStatus};
+use crate::{
+    Command, HoldStatus, OrderAction, OrderStatus, PaymentId, PaymentState, Refusal, RowKey, Setting,
+    ShortLine, TransferStatus,
+};
 
 /// Why a command did nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,30 @@ pub enum Refused {
         hold: Id,
     },
     ExceedsHold(Lines),
+    HoldOfOrder {
+        order: Id,
+    },
+    UnknownOrder {
+        order: Id,
+    },
+    OrderExists {
+        order: Id,
+        state: OrderStatus,
+    },
+    OrderConflict {
+        order: Id,
+        state: OrderStatus,
+    },
+    UnknownPayment,
+    PaymentExists {
+        state: PaymentState,
+    },
+    RefundNotDue {
+        state: PaymentState,
+    },
+    TooManyPayments {
+        limit: Int,
+    },
     NoLines,
     TooManyLines {
         got: Int,
@@ -124,6 +151,18 @@ impl Refused {
             Refusal::HoldReleased { hold } => Self::HoldReleased { hold: Id::of(hold.uuid()) },
             Refusal::HoldConfirmed { hold } => Self::HoldConfirmed { hold: Id::of(hold.uuid()) },
             Refusal::ExceedsHold { lines, .. } => Self::ExceedsHold(Lines::of(lines, named)),
+            Refusal::HoldOfOrder { hold: _, order } => Self::HoldOfOrder { order: Id::of(order.uuid()) },
+            Refusal::UnknownOrder { order } => Self::UnknownOrder { order: Id::of(order.uuid()) },
+            Refusal::OrderExists { order, state } => {
+                Self::OrderExists { order: Id::of(order.uuid()), state: *state }
+            }
+            Refusal::OrderConflict { order, state } => {
+                Self::OrderConflict { order: Id::of(order.uuid()), state: *state }
+            }
+            Refusal::UnknownPayment { .. } => Self::UnknownPayment,
+            Refusal::PaymentExists { payment: _, state } => Self::PaymentExists { state: *state },
+            Refusal::RefundNotDue { payment: _, state } => Self::RefundNotDue { state: *state },
+            Refusal::TooManyPayments { limit } => Self::TooManyPayments { limit: Int::unsigned(*limit) },
             Refusal::NoLines => Self::NoLines,
             Refusal::TooManyLines { got, limit } => {
                 Self::TooManyLines { got: Int::unsigned(*got), limit: Int::unsigned(*limit) }
@@ -208,6 +247,26 @@ impl Refused {
                 lines: lines.find(&named, command)?,
                 omitted: lines.rest.omitted(),
             },
+            Self::HoldOfOrder { order } => {
+                Refusal::HoldOfOrder { hold: command.hold()?, order: order.order() }
+            }
+            Self::UnknownOrder { order } => Refusal::UnknownOrder { order: order.order() },
+            Self::OrderExists { order, state } => {
+                Refusal::OrderExists { order: order.order(), state: *state }
+            }
+            Self::OrderConflict { order, state } => {
+                Refusal::OrderConflict { order: order.order(), state: *state }
+            }
+            Self::UnknownPayment => {
+                Refusal::UnknownPayment { order: command.order()?, payment: payment_of(command)? }
+            }
+            Self::PaymentExists { state } => {
+                Refusal::PaymentExists { payment: payment_of(command)?, state: *state }
+            }
+            Self::RefundNotDue { state } => {
+                Refusal::RefundNotDue { payment: payment_of(command)?, state: *state }
+            }
+            Self::TooManyPayments { limit } => Refusal::TooManyPayments { limit: limit.count() },
             Self::NoLines => Refusal::NoLines,
             Self::TooManyLines { got, limit } => {
                 Refusal::TooManyLines { got: got.count(), limit: limit.count() }
@@ -253,5 +312,15 @@ impl Refused {
                 Refusal::ModelVersion { current: current.version(), supported: supported.version() }
             }
         })
+    }
+}
+
+/// The payment that a command names.
+fn payment_of(command: &Command) -> Option<PaymentId> {
+    match command {
+        Command::Order {
+            action: OrderAction::Pay { payment, .. } | OrderAction::Refund { payment }, ..
+        } => Some(payment.clone()),
+        _ => None,
     }
 }
