@@ -13,6 +13,7 @@ use axum::response::Response;
 use holdfast_api::{ErrorCode, Problem, header};
 use holdfast_replica::Replica;
 
+use crate::feed::{Feed, FeedOptions};
 use crate::forward::Forwarder;
 use crate::reply::{malformed, problem};
 use crate::routes;
@@ -23,6 +24,7 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     replica: Replica,
+    feed: Feed,
     forwarder: Forwarder,
     request_timeout: Duration,
     is_draining: AtomicBool,
@@ -31,16 +33,22 @@ struct Inner {
 impl App {
     /// The service in front of a replica.
     #[must_use]
-    pub fn new(replica: Replica, request_timeout: Duration) -> Self {
+    pub fn new(replica: Replica, request_timeout: Duration, feed: FeedOptions) -> Self {
+        let feed = Feed::new(replica.clone(), feed);
         let forwarder = Forwarder::new();
         let is_draining = AtomicBool::new(false);
-        Self(Arc::new(Inner { replica, forwarder, request_timeout, is_draining }))
+        Self(Arc::new(Inner { replica, feed, forwarder, request_timeout, is_draining }))
     }
 
     /// The replica behind it.
     #[must_use]
     pub fn replica(&self) -> &Replica {
         &self.0.replica
+    }
+
+    /// The feed that it serves.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// How requests reach the leader.
@@ -54,9 +62,10 @@ impl App {
         self.0.request_timeout
     }
 
-    /// Says from now on that this node is not ready: it is about to stop.
-    pub fn drain(&self) {
+    /// Says from now on that this node is not ready, since it stops or has stopped, as `reason` says; ends its streams.
+    pub fn drain(&self, reason: &str) {
         self.0.is_draining.store(true, Ordering::Release);
+        self.0.feed.end(Problem::new(ErrorCode::Stopped, reason));
     }
 
     /// Whether this node is about to stop.

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use holdfast_replica::{Member, Options, Timing};
 use serde::Deserialize;
+
+use crate::FeedOptions;
 
 /// One node of a Holdfast cluster: the inventory service.
 ///
@@ -134,6 +137,11 @@ settings! {
     [value_name = "MS"] request_timeout_ms: u64 = "HOLDFAST_REQUEST_TIMEOUT_MS";
     /// Milliseconds that a stopping node waits for requests that are under way [default: 5000]
     [value_name = "MS"] drain_timeout_ms: u64 = "HOLDFAST_DRAIN_TIMEOUT_MS";
+    /// Readers of the feed at the same time [default: 5000]
+    [value_name = "READERS"] max_feeds: usize = "HOLDFAST_MAX_FEEDS";
+    /// Milliseconds that a reader of the feed may take nothing before it is cut off; any connection is closed after three
+    /// times as long [default: 10000]
+    [value_name = "MS"] stall_timeout_ms: u64 = "HOLDFAST_STALL_TIMEOUT_MS";
     /// Threads that serve requests; 1 is fastest on few cores [default: 1]
     [value_name = "THREADS"] worker_threads: usize = "HOLDFAST_WORKER_THREADS";
     /// Directory for JSON logs, one file a day [default: log in the data directory]
@@ -176,6 +184,8 @@ pub struct Config {
     pub request_timeout_ms: u64,
     /// How long a stopping node waits for requests, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// Limits of the feed.
+    pub feed: FeedOptions,
     /// Threads that serve requests.
     pub worker_threads: usize,
     /// Where JSON logs go.
@@ -308,6 +318,15 @@ impl Config {
                 0,
                 600_000,
             )?,
+            feed: FeedOptions {
+                max_readers: in_range("max_feeds", settings.max_feeds.unwrap_or(5000), 0, 1_000_000)?,
+                stall: Duration::from_millis(in_range(
+                    "stall_timeout_ms",
+                    settings.stall_timeout_ms.unwrap_or(10_000),
+                    100,
+                    600_000,
+                )?),
+            },
             worker_threads: in_range("worker_threads", settings.worker_threads.unwrap_or(1), 1, 256)?,
             log_dir: settings.log_dir.unwrap_or_else(|| dir.join("log")),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
@@ -451,6 +470,7 @@ mod tests {
             (&["--id", "1", "--heartbeat-ms", "100"], &["election_min_ms", "twice"]),
             (&["--id", "1", "--election-max-ms", "150"], &["election_max_ms", "above"]),
             (&["--id", "1", "--max-queue", "0"], &["max_queue", "1 to"]),
+            (&["--id", "1", "--stall-timeout-ms", "99"], &["stall_timeout_ms", "100 to"]),
         ] {
             let message = message(args);
             for part in parts {

@@ -5,6 +5,7 @@
 
 mod app;
 mod config;
+mod feed;
 mod forward;
 mod logs;
 mod mutate;
@@ -12,8 +13,10 @@ mod read;
 mod reply;
 mod routes;
 mod run;
+mod stall;
 
 pub use app::{App, app};
 pub use config::{Command, Config, ConfigError, Parsed};
+pub use feed::FeedOptions;
 pub use logs::init as init_logs;
 pub use run::{Outcome, run};

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use holdfast_replica::Replica;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::stall::Stalling;
 use crate::{App, Config, app};
+
+/// A connection whose reader takes nothing is closed after as many times the limit that cuts off a feed: a reader that
+/// comes back in between still finds out why its feed ended.
+const CLOSE_AFTER_STALLS: u32 = 3;
+
+/// What a node that has stopped by itself gives its streams to tell their readers so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a node ended.
 #[derive(Debug)]
@@ -25,10 +32,7 @@ pub enum Outcome {
 /// Runs a node until it is asked to stop or its replica stops.
 pub async fn run(config: Config) -> Outcome {
     let listener = match TcpListener::bind(config.http).await {
-        Ok(listener) => listener.tap_io(|stream| {
-            // A delayed answer is slow, not wrong.
-            let _ = stream.set_nodelay(true);
-        }),
+        Ok(listener) => Stalling::new(listener, config.feed.stall * CLOSE_AFTER_STALLS),
         Err(error) => {
             return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
         }
@@ -42,7 +46,7 @@ pub async fn run(config: Config) -> Outcome {
         Err(error) => return Outcome::CannotStart(error.to_string()),
     };
     tracing::info!(node = config.replica.me.id, http = %config.http, peer = %config.replica.me.peer, "started");
-    let service = App::new(replica.clone(), Duration::from_millis(config.request_timeout_ms));
+    let service = App::new(replica.clone(), Duration::from_millis(config.request_timeout_ms), config.feed);
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = axum::serve(listener, app(&service)).with_graceful_shutdown(async {
         // The sender is dropped at the end of the process at the latest.
@@ -53,11 +57,15 @@ pub async fn run(config: Config) -> Outcome {
         () = asked.wait() => {}
         reason = replica.stopped() => {
             tracing::error!(%reason, "this node has stopped");
+            service.drain(&format!("this node has stopped: {reason}"));
+            drop(stop);
+            // Who has not taken it by then sees the connection break off.
+            let _ = tokio::time::timeout(LAST_WORDS, serving).await;
             return Outcome::Stopped(reason);
         }
     }
     tracing::info!("stopping: handing over, then finishing what is under way");
-    service.drain();
+    service.drain("this node is stopping: go on at another");
     let drain = Duration::from_millis(config.drain_timeout_ms);
     if replica.leads()
         && let Err(error) = replica.transfer_leadership(None, drain).await

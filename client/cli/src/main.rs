@@ -18,6 +18,7 @@ mod sku;
 mod status;
 mod tables;
 mod transfers;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -90,6 +91,10 @@ enum Command {
     ///
     /// Records come oldest first; with --store and --item, the history of that row, newest first.
     Movements(movements::Movements),
+    /// The feed: every change as it happens, through the death of nodes, until it is interrupted
+    ///
+    /// With -o json a line for each record, with its cursor, and bookmarks: lines with a cursor alone.
+    Watch(watch::Watch),
     /// Make rows from a CSV file with the columns storeId,itemId,available
     ///
     /// Running it again goes on where it stopped: rows that exist are left as they are. It ends with 1 when a line could
@@ -168,6 +173,7 @@ async fn run(cli: Cli, out: &Output) -> Done {
         Command::Order(command) => command.run(&client, out).await,
         Command::Transfer(command) => command.run(&client, out).await,
         Command::Movements(command) => command.run(&client, out).await,
+        Command::Watch(command) => command.run(&client, out).await,
         Command::Import(command) => command.run(&client, out).await,
         Command::Replay(command) => command.run(&client, out).await,
         Command::Audit(command) => command.run(&client, out).await,
@@ -216,6 +222,8 @@ mod tests {
                 "--currency",
                 "EUR",
             ],
+            &["holdfast", "watch", "--after", "x"],
+            &["holdfast", "watch", "--count", "0"],
             &["holdfast", "replay", "x.csv", "--buyers", "0"],
             &["holdfast", "replay", "x.csv", "--share", "-1"],
             &["holdfast", "replay", "x.csv", "--release-percent", "101"],

@@ -55,12 +55,16 @@ impl Output {
 
     /// Prints bytes as they are. A reader that has seen enough and gone is no failure.
     pub fn raw(&self, bytes: &[u8]) -> Done {
+        self.stream(bytes).map(drop)
+    }
+
+    /// Prints a part of what has no end; false when the reader has gone.
+    pub fn stream(&self, text: impl AsRef<[u8]>) -> Result<bool, Failure> {
         let mut stdout = std::io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(Failure::Usage(format!("the output cannot be written: {error}")))
-            }
-            Ok(()) | Err(_) => Ok(()),
+        match stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::Usage(format!("the output cannot be written: {error}"))),
         }
     }
 

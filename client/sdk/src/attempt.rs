@@ -136,7 +136,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The innermost reason: what the library puts around it says only that a request was sent.
-fn cause(error: &reqwest::Error) -> String {
+pub(crate) fn cause(error: &reqwest::Error) -> String {
     let innermost =
         std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).last();
     if error.is_timeout() {

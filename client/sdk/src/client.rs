@@ -106,6 +106,16 @@ impl Client {
         self.inner.nodes.all()
     }
 
+    /// What requests are sent with.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.inner.http
+    }
+
+    /// How it behaves.
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
     /// Looks something up, on the leader while one is known and otherwise on whichever node answers.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         parse(&self.call(&Call::get(path)).await?)
@@ -200,13 +210,18 @@ impl Seen {
 
 /// How fast attempts follow each other: with full jitter, so that clients which failed together do not come back
 /// together.
-struct Pace {
+pub(crate) struct Pace {
     deadline: Instant,
     backoff: Duration,
     redirects: u32,
 }
 
 impl Pace {
+    /// For what may take so long from now.
+    pub(crate) fn within(time: Duration) -> Self {
+        Self::new(Instant::now() + time)
+    }
+
     fn new(deadline: Instant) -> Self {
         Self { deadline, backoff: FIRST_BACKOFF, redirects: 0 }
     }
@@ -218,7 +233,7 @@ impl Pace {
     }
 
     /// Waits before the next attempt, at least as long as a node asked. False when that would be past the deadline.
-    async fn wait(&mut self, at_least: Option<Duration>) -> bool {
+    pub(crate) async fn wait(&mut self, at_least: Option<Duration>) -> bool {
         let jitter = self.backoff.mul_f64(fastrand::f64());
         let wait = at_least.unwrap_or_default() + jitter;
         if Instant::now() + wait >= self.deadline {

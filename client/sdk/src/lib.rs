@@ -13,10 +13,15 @@ mod batch;
 mod calls;
 mod client;
 mod error;
+mod feed;
+mod lines;
 mod nodes;
 mod pages;
+mod snapshot;
 
 pub use client::{Client, Options};
 pub use error::Error;
+pub use feed::{FeedError, FeedEvent, FeedFilter};
 pub use holdfast_api as api;
 pub use holdfast_model as model;
+pub use snapshot::Snapshot;

@@ -46,9 +46,17 @@ impl Paged for OrderPage {
     }
 }
 
-/// A parameter of a query. Of all that an id may have, only the plus sign means something else there.
-fn parameter(name: &str, id: &str) -> String {
-    format!("&{name}={}", id.replace('+', "%2B"))
+/// A parameter of a query. What an id may have stands for itself there, but for the plus sign; nothing else does.
+pub(crate) fn parameter(name: &str, value: &str) -> String {
+    let mut text = format!("&{name}=");
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.:~@=,".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 impl Client {

@@ -55,6 +55,8 @@ codes! {
     UnknownOrder = "unknown_order", 404, "There is no such order";
     /// No such payment.
     UnknownPayment = "unknown_payment", 404, "The order has no such payment";
+    /// No form of the answer that the caller accepts.
+    NotAcceptable = "not_acceptable", 406, "There is no form of the answer that is accepted";
     /// The path does not take this method.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not take this method";
     /// The body did not come in time.
@@ -105,6 +107,10 @@ codes! {
     EventTooOld = "event_too_old", 409, "The event is older than repeats are remembered";
     /// Another change of members is under way.
     MembershipBusy = "membership_busy", 409, "Another change of members is under way";
+    /// A cursor ahead of all that was committed.
+    CursorAhead = "cursor_ahead", 409, "The cursor is ahead of all that has happened";
+    /// A cursor of another epoch.
+    CursorOtherEpoch = "cursor_other_epoch", 409, "The cursor is of another epoch";
     /// The ledger no longer reaches back that far.
     CursorCompacted = "cursor_compacted", 410, "The ledger no longer reaches back that far";
     /// The body is too large.
@@ -134,7 +140,9 @@ codes! {
     /// The ledger cannot be read.
     LedgerDamaged = "ledger_damaged", 500, "The ledger cannot be read";
     /// Too much waits.
-    Overloaded = "overloaded", 503, "Too many commands wait";
+    Overloaded = "overloaded", 503, "The node has too much to do";
+    /// A stream whose reader took nothing for too long.
+    SlowReader = "slow_reader", 503, "The reader of the stream was too slow";
     /// Nobody leads.
     NoLeader = "no_leader", 503, "There is no leader";
     /// Done or not: unknown.
@@ -155,6 +163,7 @@ impl ErrorCode {
     pub const fn retryable(self) -> bool {
         match self {
             Self::Overloaded
+            | Self::SlowReader
             | Self::NoLeader
             | Self::OutcomeUnknown
             | Self::Stopped
@@ -172,6 +181,7 @@ impl ErrorCode {
             | Self::UnknownMember
             | Self::UnknownOrder
             | Self::UnknownPayment
+            | Self::NotAcceptable
             | Self::MethodNotAllowed
             | Self::SkuExists
             | Self::ItemRetired
@@ -195,6 +205,8 @@ impl ErrorCode {
             | Self::NotEmpty
             | Self::EventExists
             | Self::EventTooOld
+            | Self::CursorAhead
+            | Self::CursorOtherEpoch
             | Self::CursorCompacted
             | Self::TooLarge
             | Self::UnsupportedMediaType

@@ -4,6 +4,8 @@
 mod batch;
 mod body;
 mod code;
+mod cursor;
+mod feed;
 mod order;
 mod problem;
 mod record;
@@ -16,6 +18,8 @@ pub use body::{
     Transfer, Violation, kind_name, settings, status_name, transfer_status_name,
 };
 pub use code::ErrorCode;
+pub use cursor::{Cursor, CursorError, Epoch};
+pub use feed::{FeedLine, SnapshotEnd, SnapshotHead, SnapshotLine};
 pub use order::{
     Order, OrderFilter, OrderPage, PayOrder, Payment, PlaceOrder, RefundOrder, ReplaceOrderLines,
     order_event_name, order_status_name, payment_state_name,
@@ -44,7 +48,13 @@ pub mod header {
     pub const TIMEOUT_MS: &str = "holdfast-timeout-ms";
     /// Set on a forwarded request: it is not forwarded again.
     pub const FORWARDED: &str = "holdfast-forwarded";
+    /// The cursor of the last event that a reader of a feed has seen.
+    pub const LAST_EVENT_ID: &str = "last-event-id";
 }
 
 /// The content type of batches in the compact encoding.
 pub const OCTET_STREAM: &str = "application/octet-stream";
+/// The content type of a stream of JSON lines.
+pub const NDJSON: &str = "application/x-ndjson";
+/// The content type of a stream of server-sent events.
+pub const EVENT_STREAM: &str = "text/event-stream";

@@ -28,6 +28,7 @@ mod start;
 mod state;
 mod status;
 mod stop;
+mod tail;
 mod tcp;
 #[cfg(test)]
 mod tests;

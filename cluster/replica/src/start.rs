@@ -268,6 +268,7 @@ async fn rebuild_ledger<H: Host>(replica: Replica<H>) {
                 break;
             }
             if inner.state.ledger.gap().is_none() {
+                inner.state.ledger_filled();
                 tracing::info!(upto = upto.0, "the ledger is whole again");
             }
         }

@@ -89,6 +89,11 @@ impl State {
         self.progress.notify_waiters();
     }
 
+    /// Missing parts of the ledger have come: who waits for them looks again.
+    pub fn ledger_filled(&self) {
+        self.progress.notify_waiters();
+    }
+
     /// The last index applied.
     pub fn applied_index(&self) -> u64 {
         self.applied_index.load(Ordering::Acquire)

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cluster;
+mod feed;
 mod health;
 mod holds;
 mod inventory;
@@ -23,6 +24,7 @@ pub fn router() -> Router<App> {
         .merge(orders::router())
         .merge(batch::router())
         .merge(movements::router())
+        .merge(feed::router())
         .merge(settings::router())
         .merge(cluster::router())
         .merge(health::router())

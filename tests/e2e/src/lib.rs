@@ -6,10 +6,12 @@
 mod cluster;
 mod http;
 mod node;
+mod stream;
 
 pub use cluster::Cluster;
 pub use http::{Answer, Http};
 pub use node::{Node, binary};
+pub use stream::{Stream, seqs};
 
 use std::future::Future;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use super::rows::{self, Row};
 use super::table::{Remembered, Table};
 use super::transfers::{ItemSums, Transfer};
 use super::{Clock, Inventory, Sums};
-use crate::{Config, Digest, ItemId, Seq, StoreId, codec};
+use crate::{Config, Digest, ItemId, RowView, Seq, StoreId, UtcMillis, codec};
 
 /// What a chunk takes at most, in bytes before its records are encoded; a single record may be longer.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -165,6 +165,25 @@ impl Frozen {
     #[must_use]
     pub fn ledger_start(&self) -> Seq {
         self.clock.ledger_start
+    }
+
+    /// When it was frozen, for people.
+    #[must_use]
+    pub fn at_utc(&self) -> UtcMillis {
+        self.clock.now.to_utc(self.clock.utc_offset_ms.unwrap_or_default())
+    }
+
+    /// The rows in `places` places from `from` on, a store's when one is given, and the place to go on from; none at the
+    /// end. A place may be empty, and a row may be of another store: what is bounded is the work.
+    #[must_use]
+    pub fn rows(&self, store: Option<&StoreId>, from: u32, places: u32) -> (Vec<RowView>, Option<u32>) {
+        let count = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let end = from.saturating_add(places).min(count);
+        let fits =
+            |row: &&Row| !row.removed && store.is_none_or(|store| self.stores.text(row.store) == store);
+        let found = (from..end).map(|place| self.rows.get(place)).filter(fits);
+        let views = found.map(|row| rows::view(row, rows::key(row, &self.stores, &self.items)));
+        (views.collect(), (end < count).then_some(end))
     }
 
     /// The digest's parts, computed anew from every record.

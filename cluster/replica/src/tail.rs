@@ -1,0 +1,49 @@
+//! What whoever follows the ledger needs: a wait for more of it, and its end without a hole. It starts nothing and
+//! remembers nothing.
+
+use holdfast_model::{Record, Seq};
+
+use crate::types::{ClusterId, Host};
+use crate::{LedgerError, Replica};
+
+impl<H: Host> Replica<H> {
+    /// The epoch of the feed: names the cluster's history. None while this member has no cluster.
+    pub fn epoch(&self) -> Option<String> {
+        self.0.files.identity.cluster().map(ClusterId::epoch)
+    }
+
+    /// Waits until more than `after` can be had here: it is applied, and no part of the ledger up to it is missing.
+    pub async fn wait_for_more(&self, after: Seq) {
+        let state = &self.0.state;
+        let is_whole = || state.ledger.gap().is_none_or(|(_, upto)| after >= upto);
+        state.wait_until(|state| state.applied_seq() > after && is_whole()).await;
+    }
+
+    /// What was applied after `after`, at most `limit` records, oldest first and dense. Without a limit that cuts it, it
+    /// ends where an entry ends. Blocks as far as it is not in memory.
+    ///
+    /// # Errors
+    /// When the ledger no longer, or not yet again, has them.
+    pub fn tail(&self, after: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
+        let applied = self.applied_seq();
+        let found = self.dense(after, applied, limit)?;
+        if !found.is_empty() || applied <= after {
+            return Ok(found);
+        }
+        // A snapshot that was installed, or a trim, came in between: now the ledger says so.
+        let found = self.dense(after, applied, limit)?;
+        if found.is_empty() {
+            return Err(LedgerError::Damaged(format!("what follows {after} is missing")));
+        }
+        Ok(found)
+    }
+
+    fn dense(&self, after: Seq, upto: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
+        let mut found = self.movements(after, limit)?;
+        let follows =
+            |(place, record): (u64, &Record)| record.seq().0 == after.0 + 1 + place && record.seq() <= upto;
+        let count = (0..).zip(&found).take_while(|&pair| follows(pair)).count();
+        found.truncate(count);
+        Ok(found)
+    }
+}

@@ -1,0 +1,128 @@
+//! Connections of which a reader that does not read cannot keep hold: a write that makes no progress for long fails, and
+//! with it what was buffered is given up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Sleep, sleep};
+
+/// Accepts connections whose writes give up after `limit` without progress.
+pub struct Stalling {
+    listener: TcpListener,
+    limit: Duration,
+}
+
+impl Stalling {
+    /// Accepts what `listener` does.
+    pub const fn new(listener: TcpListener, limit: Duration) -> Self {
+        Self { listener, limit }
+    }
+}
+
+impl Listener for Stalling {
+    type Io = Stalled<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        // A delayed answer is slow, not wrong.
+        let _ = stream.set_nodelay(true);
+        (Stalled { stream, limit: self.limit, waits: None }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection whose writes give up.
+pub struct Stalled<S> {
+    stream: S,
+    limit: Duration,
+    /// Runs while a write waits for its reader.
+    waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Stalled<S> {
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let written = write(Pin::new(&mut self.stream), cx);
+        if written.is_ready() {
+            self.waits = None;
+            return written;
+        }
+        let limit = self.limit;
+        let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(limit)));
+        waits.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, buffers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_gives_up_only_when_nothing_is_read_for_long() {
+        let (mut reader, stream) = duplex(4);
+        let mut writer = Stalled { stream, limit: Duration::from_secs(10), waits: None };
+        let slowly = tokio::spawn(async move {
+            let mut byte = [0; 4];
+            for _ in 0..3 {
+                sleep(Duration::from_secs(9)).await;
+                reader.read_exact(&mut byte).await.unwrap();
+            }
+            reader
+        });
+        writer.write_all(b"0123456789abcdef").await.expect("it is slow, but reads");
+        let _reader = slowly.await.unwrap();
+        let given_up = writer.write_all(b"0").await.unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+}
