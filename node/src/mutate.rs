@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, OCTET_STREAM, Problem, header};
 use holdfast_model::{
-    Command, HoldId, Key, OrderAction, OrderId, Request as ModelRequest, TransferId, fingerprint,
+    Command, DeadLetterId, HoldId, Key, LetterAction, OrderAction, OrderId, Request as ModelRequest,
+    SubscriptionAction, SubscriptionId, TransferId, fingerprint,
 };
 use holdfast_replica::{AdminError, LedgerError, Member, SubmitError, Submitted};
 use serde::de::DeserializeOwned;
@@ -174,6 +175,12 @@ fn make_id(command: &mut Command) {
             {
                 *hold = HoldId::from_uuid(Uuid::now_v7());
             }
+        }
+        Command::Subscription { subscription, .. } if subscription.uuid().is_nil() => {
+            *subscription = SubscriptionId::from_uuid(Uuid::now_v7());
+        }
+        Command::DeadLetter { letter, .. } if letter.uuid().is_nil() => {
+            *letter = DeadLetterId::from_uuid(Uuid::now_v7());
         }
         _ => {}
     }
@@ -342,6 +349,12 @@ fn names_itself(command: &Command) -> bool {
             OrderAction::ReplaceLines { hold, .. } => !hold.uuid().is_nil(),
             OrderAction::Pay { .. } | OrderAction::Cancel { .. } | OrderAction::Refund { .. } => true,
         },
+        Command::Subscription { subscription, action: SubscriptionAction::Subscribe { .. } } => {
+            !subscription.uuid().is_nil()
+        }
+        Command::DeadLetter { letter, action: LetterAction::Keep { .. } | LetterAction::Requeue } => {
+            !letter.uuid().is_nil()
+        }
         Command::Count { event, .. } | Command::RecordSale { event, .. } | Command::Receive { event, .. } => {
             event.is_some()
         }

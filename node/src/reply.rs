@@ -65,6 +65,12 @@ fn of_outcome(status: u16, outcome: &Outcome) -> Response {
         Outcome::Hold(hold) => json(status, &Hold::from(hold)),
         Outcome::Transfer(transfer) => json(status, &Transfer::from(transfer)),
         Outcome::Order(order) => json(status, &Order::from(order)),
+        Outcome::Subscribed(id) | Outcome::Unsubscribed(id) => {
+            json(status, &serde_json::json!({"subscriptionId": id}))
+        }
+        Outcome::DeadLetter(id) | Outcome::DeadLetterRemoved(id) => {
+            json(status, &serde_json::json!({"deadLetterId": id}))
+        }
         Outcome::Configured(config) => json(status, &settings(config)),
         Outcome::Trimmed(start) => json(status, &serde_json::json!({"oldestSeq": start.0})),
         Outcome::ModelVersion(version) => json(status, &serde_json::json!({"modelVersion": version})),

@@ -199,6 +199,7 @@ mod tests {
             holds: part(),
             transfers: part(),
             orders: part(),
+            registry: part(),
             keys: part(),
             config: part(),
         };

@@ -2,11 +2,13 @@
 //! sent.
 
 use holdfast_api::WireRequest;
-use holdfast_model::{Command, HoldId, OrderAction, OrderId, Reply, codec};
+use holdfast_model::{Command, HoldId, LetterAction, OrderAction, OrderId, Reply, SubscriptionAction, codec};
 use reqwest::Method;
 
 use crate::attempt::{Call, Payload};
-use crate::calls::{new_hold_id, new_key, new_order_id, new_transfer_id};
+use crate::calls::{
+    new_dead_letter_id, new_hold_id, new_key, new_order_id, new_subscription_id, new_transfer_id,
+};
 use crate::{Client, Error};
 
 impl Client {
@@ -36,6 +38,10 @@ fn name(request: &mut WireRequest) {
         Command::Reserve { hold, .. } if hold.uuid().is_nil() => *hold = new_hold_id(),
         Command::Transfer { transfer, .. } if transfer.uuid().is_nil() => *transfer = new_transfer_id(),
         Command::Order { order, action } => name_order(order, action),
+        Command::Subscription { subscription, .. } if subscription.uuid().is_nil() => {
+            *subscription = new_subscription_id();
+        }
+        Command::DeadLetter { letter, .. } if letter.uuid().is_nil() => *letter = new_dead_letter_id(),
         command if is_named(command) => {}
         _ => {
             request.idempotency_key.get_or_insert_with(new_key);
@@ -80,6 +86,14 @@ pub(crate) fn is_named(command: &Command) -> bool {
         Command::Count { event, .. } | Command::RecordSale { event, .. } | Command::Receive { event, .. } => {
             event.is_some()
         }
+        Command::Subscription { subscription, action } => match action {
+            SubscriptionAction::Subscribe { .. } => !subscription.uuid().is_nil(),
+            SubscriptionAction::Unsubscribe => false,
+        },
+        Command::DeadLetter { letter, action } => match action {
+            LetterAction::Keep { .. } | LetterAction::Requeue => !letter.uuid().is_nil(),
+            LetterAction::Remove => false,
+        },
         Command::CreateSku { .. }
         | Command::Extend { .. }
         | Command::Adjust { .. }

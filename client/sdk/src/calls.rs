@@ -2,11 +2,12 @@
 
 use holdfast_api::{
     AddMember, Adjust, Audit, BatchBody, BatchCommand, BatchResult, Cancel, Close, Confirm, ConfirmHold,
-    Count, Extend, Hold, NewHold, NewSku, NewTransfer, Order, PayOrder, PlaceOrder, Policy, Receive,
-    ReceiveTransfer, RefundOrder, Release, ReleaseHold, ReplaceOrderLines, Reserve, Retire, Row, Sale,
-    Settings, Status, Transfer, TransferLeadership, TrimLedger,
+    Count, DeadLetter, Extend, Hold, NewDeadLetter, NewHold, NewSku, NewSubscription, NewTransfer, Order,
+    PayOrder, PlaceOrder, Policy, Receive, ReceiveTransfer, RefundOrder, Release, ReleaseHold,
+    ReplaceOrderLines, Reserve, Retire, Row, Sale, Settings, Status, Subscription, Transfer,
+    TransferLeadership, TrimLedger,
 };
-use holdfast_model::{HoldId, ItemId, OrderId, StoreId, TransferId};
+use holdfast_model::{DeadLetterId, HoldId, ItemId, OrderId, StoreId, SubscriptionId, TransferId};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -231,6 +232,60 @@ impl Client {
     }
 }
 
+/// The calls about what is kept for stores. Taking something away carries a key, since a repeat would be told that it is
+/// not there.
+///
+/// # Errors
+/// Each call fails as [`Error`] says.
+impl Client {
+    /// Makes a webhook subscription, or gives the one that is there another secret; an id is made when there is none.
+    /// Returns the id.
+    pub async fn add_subscription(&self, mut body: NewSubscription) -> Result<SubscriptionId, Error> {
+        let id = *body.subscription_id.get_or_insert_with(new_subscription_id);
+        let _: Value = self.change(Method::POST, "/subscriptions", Repeat::Named, &body).await?;
+        Ok(id)
+    }
+
+    /// A subscription; with its secrets for whoever is to sign with them.
+    pub async fn get_subscription(
+        &self,
+        subscription: SubscriptionId,
+        with_secrets: bool,
+    ) -> Result<Subscription, Error> {
+        let secrets = if with_secrets { "?secrets=1" } else { "" };
+        self.get(&format!("/subscriptions/{subscription}{secrets}")).await
+    }
+
+    /// Takes a subscription away, secrets and all.
+    pub async fn remove_subscription(&self, subscription: SubscriptionId) -> Result<Value, Error> {
+        let path = format!("/subscriptions/{subscription}");
+        self.change(Method::DELETE, &path, Repeat::Keyed, &Retire {}).await
+    }
+
+    /// Keeps a dead letter; an id is made when there is none. Returns the id.
+    pub async fn keep_dead_letter(&self, mut body: NewDeadLetter) -> Result<DeadLetterId, Error> {
+        let id = *body.dead_letter_id.get_or_insert_with(new_dead_letter_id);
+        let _: Value = self.change(Method::POST, "/dead-letters", Repeat::Named, &body).await?;
+        Ok(id)
+    }
+
+    /// A dead letter.
+    pub async fn get_dead_letter(&self, letter: DeadLetterId) -> Result<DeadLetter, Error> {
+        self.get(&format!("/dead-letters/{letter}")).await
+    }
+
+    /// Marks a dead letter to be tried again.
+    pub async fn requeue_dead_letter(&self, letter: DeadLetterId) -> Result<Value, Error> {
+        let path = format!("/dead-letters/{letter}/requeue");
+        self.change(Method::POST, &path, Repeat::Named, &Retire {}).await
+    }
+
+    /// Takes a dead letter away.
+    pub async fn remove_dead_letter(&self, letter: DeadLetterId) -> Result<Value, Error> {
+        self.change(Method::DELETE, &format!("/dead-letters/{letter}"), Repeat::Keyed, &Retire {}).await
+    }
+}
+
 /// The calls about the cluster and its settings.
 ///
 /// # Errors
@@ -338,4 +393,14 @@ pub(crate) fn new_transfer_id() -> TransferId {
 /// An id for a new order.
 pub(crate) fn new_order_id() -> OrderId {
     OrderId::from_uuid(Uuid::now_v7())
+}
+
+/// An id for a new subscription.
+pub(crate) fn new_subscription_id() -> SubscriptionId {
+    SubscriptionId::from_uuid(Uuid::now_v7())
+}
+
+/// An id for a new dead letter.
+pub(crate) fn new_dead_letter_id() -> DeadLetterId {
+    DeadLetterId::from_uuid(Uuid::now_v7())
 }

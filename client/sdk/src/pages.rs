@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use futures_util::stream::{self, Stream};
-use holdfast_api::{MovementPage, Order, OrderPage, Record, Row, RowPage};
+use holdfast_api::{
+    DeadLetter, DeadLetterPage, MovementPage, Order, OrderPage, Record, Row, RowPage, Subscription,
+    SubscriptionPage,
+};
 use holdfast_model::{ItemId, StoreId};
 use serde::de::DeserializeOwned;
 
@@ -11,6 +14,9 @@ use crate::{Client, Error};
 
 /// Records in a page.
 const PAGE: usize = 1000;
+
+/// Records in a page where one may be large.
+const FEW: usize = 20;
 
 /// Where a stream is.
 struct Cursor<T> {
@@ -46,6 +52,20 @@ impl Paged for OrderPage {
     }
 }
 
+impl Paged for SubscriptionPage {
+    type Record = Subscription;
+    fn split(self) -> (Vec<Subscription>, Option<u64>) {
+        (self.subscriptions, self.next)
+    }
+}
+
+impl Paged for DeadLetterPage {
+    type Record = DeadLetter;
+    fn split(self) -> (Vec<DeadLetter>, Option<u64>) {
+        (self.dead_letters, self.next)
+    }
+}
+
 /// A parameter of a query. What an id may have stands for itself there, but for the plus sign; nothing else does.
 pub(crate) fn parameter(name: &str, value: &str) -> String {
     let mut text = format!("&{name}=");
@@ -74,6 +94,27 @@ impl Client {
     pub fn orders(&self, status: Option<&str>) -> impl Stream<Item = Result<Order, Error>> + Unpin + use<> {
         let status = status.map(|status| parameter("status", status)).unwrap_or_default();
         self.pages::<OrderPage>(format!("/orders?limit={PAGE}{status}"), "after", None)
+    }
+
+    /// Webhook subscriptions, of a store when one is given; with their secrets for whoever is to sign with them.
+    pub fn subscriptions(
+        &self,
+        store: Option<&StoreId>,
+        with_secrets: bool,
+    ) -> impl Stream<Item = Result<Subscription, Error>> + Unpin + use<> {
+        let store = store.map(|store| parameter("storeId", store.as_str())).unwrap_or_default();
+        let secrets = if with_secrets { "&secrets=1" } else { "" };
+        let path = format!("/subscriptions?limit={PAGE}{store}{secrets}");
+        self.pages::<SubscriptionPage>(path, "after", None)
+    }
+
+    /// Dead letters, of a store when one is given, in the order in which they came.
+    pub fn dead_letters(
+        &self,
+        store: Option<&StoreId>,
+    ) -> impl Stream<Item = Result<DeadLetter, Error>> + Unpin + use<> {
+        let store = store.map(|store| parameter("storeId", store.as_str())).unwrap_or_default();
+        self.pages::<DeadLetterPage>(format!("/dead-letters?limit={FEW}{store}"), "after", None)
     }
 
     /// Records of the ledger after a sequence, oldest first, up to the last one that has happened; only a store's, or an item's,

@@ -4,7 +4,8 @@
 //! the body of its own route: `{"op": "adjust", "storeId": "S1", "itemId": "A", "delta": -1, "reason": "broken"}`.
 
 use holdfast_model::{
-    Command, CountBasis, HoldId, ItemId, OrderAction, OrderId, Outcome, Reply, Seq, StoreId, TransferId,
+    Command, CountBasis, HoldId, ItemId, LetterAction, OrderAction, OrderId, Outcome, Reply, Seq, StoreId,
+    SubscriptionAction, TransferId,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,9 +14,9 @@ use serde_json::{Map, Value};
 use crate::body::{Hold, Row, Transfer, settings};
 use crate::request::{event, lines_of, ttl_ms};
 use crate::{
-    Adjust, Cancel, Close, ConfirmHold, Count, Extend, NewHold, NewSku, NewTransfer, Order, PayOrder,
-    PlaceOrder, Policy, Problem, Receive, ReceiveTransfer, RefundOrder, ReleaseHold, ReplaceOrderLines,
-    Retire, Sale,
+    Adjust, Cancel, Close, ConfirmHold, Count, Extend, NewDeadLetter, NewHold, NewSku, NewSubscription,
+    NewTransfer, Order, PayOrder, PlaceOrder, Policy, Problem, Receive, ReceiveTransfer, RefundOrder,
+    ReleaseHold, ReplaceOrderLines, Retire, Sale,
 };
 
 /// The most commands in a batch.
@@ -91,6 +92,9 @@ impl Members {
             "transfer" => Ok(self.rest::<NewTransfer>()?.into_command()),
             "placeOrder" => Ok(self.rest::<PlaceOrder>()?.into_command()),
             "replaceOrderLines" | "payOrder" | "cancelOrder" | "refundOrder" => self.order_command(op),
+            "subscribe" => Ok(self.rest::<NewSubscription>()?.into_command()),
+            "deadLetter" => self.rest::<NewDeadLetter>()?.into_command(),
+            "unsubscribe" | "requeueDeadLetter" | "removeDeadLetter" => self.registry_command(op),
             "receiveTransfer" | "closeTransfer" | "cancelTransfer" => self.transfer_command(op),
             _ => self.row_command(op),
         }
@@ -111,6 +115,18 @@ impl Members {
                 Ok(Command::Order { order, action: OrderAction::Cancel { reason } })
             }
         }
+    }
+
+    fn registry_command(&mut self, op: &str) -> Result<Command, String> {
+        let command = if op == "unsubscribe" {
+            let subscription = self.take("subscriptionId")?;
+            Command::Subscription { subscription, action: SubscriptionAction::Unsubscribe }
+        } else {
+            let (letter, is_requeued) = (self.take("deadLetterId")?, op == "requeueDeadLetter");
+            let action = if is_requeued { LetterAction::Requeue } else { LetterAction::Remove };
+            Command::DeadLetter { letter, action }
+        };
+        self.rest::<Retire>().map(|Retire {}| command)
     }
 
     fn transfer_command(&mut self, op: &str) -> Result<Command, String> {
@@ -241,6 +257,10 @@ fn outcome_body(outcome: &Outcome) -> serde_json::Result<Value> {
         Outcome::Hold(hold) => serde_json::to_value(Hold::from(hold)),
         Outcome::Transfer(transfer) => serde_json::to_value(Transfer::from(transfer)),
         Outcome::Order(order) => serde_json::to_value(Order::from(order)),
+        Outcome::Subscribed(id) | Outcome::Unsubscribed(id) => Ok(serde_json::json!({"subscriptionId": id})),
+        Outcome::DeadLetter(id) | Outcome::DeadLetterRemoved(id) => {
+            Ok(serde_json::json!({"deadLetterId": id}))
+        }
         Outcome::Configured(config) => serde_json::to_value(settings(config)),
         Outcome::Trimmed(start) => Ok(serde_json::json!({"oldestSeq": start.0})),
         Outcome::ModelVersion(version) => Ok(serde_json::json!({"modelVersion": version})),

@@ -205,6 +205,8 @@ bodies! {
         transfers: String,
         /// Of the orders.
         orders: String,
+        /// Of the subscriptions and dead letters.
+        registry: String,
         /// Of keys and events.
         keys: String,
         /// Of clock and settings.
@@ -269,6 +271,10 @@ bodies! {
         orders_placed: u64,
         /// Orders for which money is owed to the buyer.
         refunds_due: u64,
+        /// Webhook subscriptions.
+        subscriptions: u64,
+        /// Dead letters.
+        dead_letters: u64,
         /// Idempotency keys that are remembered.
         keys: u64,
         /// Commands that wait to be proposed.
@@ -422,6 +428,7 @@ impl From<&model::Digest> for Digest {
             holds: hex(digest.holds),
             transfers: hex(digest.transfers),
             orders: hex(digest.orders),
+            registry: hex(digest.registry),
             keys: hex(digest.keys),
             config: hex(digest.config),
         }

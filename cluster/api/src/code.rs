@@ -55,6 +55,10 @@ codes! {
     UnknownOrder = "unknown_order", 404, "There is no such order";
     /// No such payment.
     UnknownPayment = "unknown_payment", 404, "The order has no such payment";
+    /// No such subscription.
+    UnknownSubscription = "unknown_subscription", 404, "There is no such subscription";
+    /// No such dead letter.
+    UnknownDeadLetter = "unknown_dead_letter", 404, "There is no such dead letter";
     /// No form of the answer that the caller accepts.
     NotAcceptable = "not_acceptable", 406, "There is no form of the answer that is accepted";
     /// The path does not take this method.
@@ -89,6 +93,10 @@ codes! {
     RefundNotDue = "refund_not_due", 409, "Nothing is owed for the payment";
     /// The order keeps as many payments as it may.
     TooManyPayments = "too_many_payments", 409, "The order has too many payments";
+    /// The subscription id was used for something else.
+    SubscriptionExists = "subscription_exists", 409, "The subscription id was used for something else";
+    /// The letter's id was used for something else.
+    DeadLetterExists = "dead_letter_exists", 409, "The letter's id was used for something else";
     /// The correction would go below zero.
     BelowZero = "below_zero", 409, "Available would go below zero";
     /// The row has changed.
@@ -115,6 +123,8 @@ codes! {
     CursorCompacted = "cursor_compacted", 410, "The ledger no longer reaches back that far";
     /// The body is too large.
     TooLarge = "too_large", 413, "The body is too large";
+    /// The dead letter is too large.
+    DeadLetterTooLarge = "dead_letter_too_large", 413, "The dead letter is too large";
     /// The content type is not taken.
     UnsupportedMediaType = "unsupported_media_type", 415, "The content type is not taken";
     /// The key came with another body before.
@@ -153,6 +163,10 @@ codes! {
     KeyTableFull = "key_table_full", 503, "The table of idempotency keys is full";
     /// The event table is full.
     EventTableFull = "event_table_full", 503, "The table of events is full";
+    /// There are as many subscriptions as there may be.
+    SubscriptionsFull = "subscriptions_full", 503, "There are as many subscriptions as there may be";
+    /// There are as many dead letters as there may be.
+    DeadLettersFull = "dead_letters_full", 503, "There is no room for another dead letter";
     /// The ledger is being fetched from other members.
     LedgerRebuilding = "ledger_rebuilding", 503, "The ledger is being rebuilt";
 }
@@ -169,6 +183,8 @@ impl ErrorCode {
             | Self::Stopped
             | Self::KeyTableFull
             | Self::EventTableFull
+            | Self::SubscriptionsFull
+            | Self::DeadLettersFull
             | Self::LedgerRebuilding
             | Self::RequestTimeout
             | Self::MembershipBusy => true,
@@ -181,6 +197,8 @@ impl ErrorCode {
             | Self::UnknownMember
             | Self::UnknownOrder
             | Self::UnknownPayment
+            | Self::UnknownSubscription
+            | Self::UnknownDeadLetter
             | Self::NotAcceptable
             | Self::MethodNotAllowed
             | Self::SkuExists
@@ -197,6 +215,9 @@ impl ErrorCode {
             | Self::PaymentExists
             | Self::RefundNotDue
             | Self::TooManyPayments
+            | Self::SubscriptionExists
+            | Self::DeadLetterExists
+            | Self::DeadLetterTooLarge
             | Self::BelowZero
             | Self::VersionConflict
             | Self::TransferExists

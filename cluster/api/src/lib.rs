@@ -9,6 +9,7 @@ mod feed;
 mod order;
 mod problem;
 mod record;
+mod registry;
 mod request;
 pub mod time;
 
@@ -26,6 +27,10 @@ pub use order::{
 };
 pub use problem::{PROBLEM_JSON, Problem};
 pub use record::{OrderEvent, Record, record_kind_name};
+pub use registry::{
+    DeadLetter, DeadLetterPage, NewDeadLetter, NewSubscription, Subscription, SubscriptionPage,
+    direction_name, letter_status_name,
+};
 pub use request::{
     AddMember, Adjust, Cancel, Close, Confirm, ConfirmHold, Count, Extend, LineBody, NewHold, NewSku,
     NewTransfer, Policy, Receive, ReceiveTransfer, Release, ReleaseHold, Reserve, Retire, Sale,

@@ -232,6 +232,33 @@ impl From<&Refusal> for Problem {
                 Self::new(Code::EventTableFull, format!("{cap_bytes} bytes of events are remembered"))
                     .with("capBytes", *cap_bytes)
             }
+            Refusal::UnknownSubscription { subscription } => {
+                Self::new(Code::UnknownSubscription, format!("there is no subscription {subscription}"))
+            }
+            Refusal::SubscriptionExists { subscription } => Self::new(
+                Code::SubscriptionExists,
+                format!("{subscription} was made for another store, url or description"),
+            ),
+            Refusal::SubscriptionsFull { limit } => {
+                Self::new(Code::SubscriptionsFull, format!("there may be {limit} subscriptions"))
+                    .with("limit", *limit)
+            }
+            Refusal::UnknownDeadLetter { letter } => {
+                Self::new(Code::UnknownDeadLetter, format!("there is no dead letter {letter}"))
+            }
+            Refusal::DeadLetterExists { letter } => {
+                Self::new(Code::DeadLetterExists, format!("{letter} came with another store or body"))
+            }
+            Refusal::DeadLetterTooLarge { limit_bytes } => {
+                Self::new(Code::DeadLetterTooLarge, format!("a dead letter may have {limit_bytes} bytes"))
+                    .with("limitBytes", *limit_bytes)
+            }
+            Refusal::DeadLettersFull { limit, cap_bytes } => Self::new(
+                Code::DeadLettersFull,
+                format!("there may be {limit} dead letters, of {cap_bytes} bytes in all"),
+            )
+            .with("limit", *limit)
+            .with("capBytes", *cap_bytes),
             Refusal::SettingOutOfRange { setting, min, max } => {
                 let name = setting.name();
                 Self::new(Code::SettingOutOfRange, format!("{name} must be {min} to {max}"))

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, ConfigChange, EventId, HoldId, ItemId, OrderId, Owner, PaymentId, PaymentOutcome, Quantity,
-    Reason, Reference, Seq, StoreId, TransferId, UtcMillis,
+    Amount, ConfigChange, DeadLetterId, EventId, HoldId, ItemId, LetterAction, OrderId, Owner, PaymentId,
+    PaymentOutcome, Quantity, Reason, Reference, Seq, StoreId, SubscriptionAction, SubscriptionId,
+    TransferId, UtcMillis,
 };
 
 /// One line of a hold: so many of an item in a store.
@@ -211,6 +212,20 @@ pub enum Command {
         item: ItemId,
         /// Take the row away; it must be retired already, or be empty now.
         remove: bool,
+    },
+    /// Makes a webhook subscription, changes its secret, or takes it away.
+    Subscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// What to do.
+        action: SubscriptionAction,
+    },
+    /// Keeps a dead letter, marks it to be tried again, or takes it away.
+    DeadLetter {
+        /// The letter.
+        letter: DeadLetterId,
+        /// What to do.
+        action: LetterAction,
     },
     /// Changes limits and windows that decide outcomes.
     Configure {

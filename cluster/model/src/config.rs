@@ -28,6 +28,14 @@ pub enum Setting {
     MaxTtlMs,
     /// How many payments an order may keep; one that succeeded is kept beyond that too.
     MaxOrderPayments,
+    /// How many webhook subscriptions there may be.
+    MaxSubscriptions,
+    /// How many dead letters there may be.
+    MaxDeadLetters,
+    /// How many bytes all dead letters may take, at their length and 512 bytes each.
+    DeadLetterCapBytes,
+    /// How many bytes a dead letter may have.
+    MaxDeadLetterBytes,
 }
 
 /// One change of one setting.
@@ -60,6 +68,14 @@ pub struct Config {
     pub max_ttl_ms: u64,
     /// See [`Setting::MaxOrderPayments`].
     pub max_order_payments: u64,
+    /// See [`Setting::MaxSubscriptions`].
+    pub max_subscriptions: u64,
+    /// See [`Setting::MaxDeadLetters`].
+    pub max_dead_letters: u64,
+    /// See [`Setting::DeadLetterCapBytes`].
+    pub dead_letter_cap_bytes: u64,
+    /// See [`Setting::MaxDeadLetterBytes`].
+    pub max_dead_letter_bytes: u64,
 }
 
 impl Default for Config {
@@ -74,13 +90,17 @@ impl Default for Config {
             max_hold_lines: 1000,
             max_ttl_ms: 30 * DAY_MS,
             max_order_payments: 16,
+            max_subscriptions: 10_000,
+            max_dead_letters: 100_000,
+            dead_letter_cap_bytes: 64 * MIB,
+            max_dead_letter_bytes: 256 << 10,
         }
     }
 }
 
 impl Setting {
     /// Every setting.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::KeyWindowMs,
         Self::KeyTableCapBytes,
         Self::EventWindowMs,
@@ -90,6 +110,10 @@ impl Setting {
         Self::MaxHoldLines,
         Self::MaxTtlMs,
         Self::MaxOrderPayments,
+        Self::MaxSubscriptions,
+        Self::MaxDeadLetters,
+        Self::DeadLetterCapBytes,
+        Self::MaxDeadLetterBytes,
     ];
 
     /// The name that people use for it.
@@ -105,6 +129,10 @@ impl Setting {
             Self::MaxHoldLines => "maxHoldLines",
             Self::MaxTtlMs => "maxTtlMs",
             Self::MaxOrderPayments => "maxOrderPayments",
+            Self::MaxSubscriptions => "maxSubscriptions",
+            Self::MaxDeadLetters => "maxDeadLetters",
+            Self::DeadLetterCapBytes => "deadLetterCapBytes",
+            Self::MaxDeadLetterBytes => "maxDeadLetterBytes",
         }
     }
 
@@ -119,6 +147,9 @@ impl Setting {
             Self::MaxHoldLines => (1, 10_000),
             Self::MaxTtlMs => (1000, 3650 * DAY_MS),
             Self::MaxOrderPayments => (1, 1000),
+            Self::MaxSubscriptions | Self::MaxDeadLetters => (1, 1_000_000),
+            Self::DeadLetterCapBytes => (1024, 64 * 1024 * MIB),
+            Self::MaxDeadLetterBytes => (1, MIB),
         }
     }
 }
@@ -137,6 +168,10 @@ impl Config {
             Setting::MaxHoldLines => self.max_hold_lines,
             Setting::MaxTtlMs => self.max_ttl_ms,
             Setting::MaxOrderPayments => self.max_order_payments,
+            Setting::MaxSubscriptions => self.max_subscriptions,
+            Setting::MaxDeadLetters => self.max_dead_letters,
+            Setting::DeadLetterCapBytes => self.dead_letter_cap_bytes,
+            Setting::MaxDeadLetterBytes => self.max_dead_letter_bytes,
         }
     }
 
@@ -151,6 +186,10 @@ impl Config {
             Setting::MaxHoldLines => &mut self.max_hold_lines,
             Setting::MaxTtlMs => &mut self.max_ttl_ms,
             Setting::MaxOrderPayments => &mut self.max_order_payments,
+            Setting::MaxSubscriptions => &mut self.max_subscriptions,
+            Setting::MaxDeadLetters => &mut self.max_dead_letters,
+            Setting::DeadLetterCapBytes => &mut self.dead_letter_cap_bytes,
+            Setting::MaxDeadLetterBytes => &mut self.max_dead_letter_bytes,
         };
         *place = value;
     }

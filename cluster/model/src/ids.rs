@@ -208,6 +208,10 @@ text_id!(
     Reason, "reason", MAX_TEXT_BYTES, "any character but control characters", is_text_character
 );
 text_id!(
+    /// What something is, for people: 1 to 256 bytes without control characters.
+    Description, "description", MAX_TEXT_BYTES, "any character but control characters", is_text_character
+);
+text_id!(
     /// A document outside Holdfast that a change belongs to, such as a delivery note: 1 to 256 bytes.
     Reference, "reference", MAX_TEXT_BYTES, "any character but control characters", is_text_character
 );
@@ -308,6 +312,14 @@ uuid_id!(
 uuid_id!(
     /// An order: `O-` and a UUID, made by the caller, or else by the leader.
     OrderId, "orderId", "O-"
+);
+uuid_id!(
+    /// A webhook subscription: `W-` and a UUID, made by the caller, or else by the leader.
+    SubscriptionId, "subscriptionId", "W-"
+);
+uuid_id!(
+    /// A dead letter: `D-` and a UUID, made by the caller, or else by the leader.
+    DeadLetterId, "deadLetterId", "D-"
 );
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod outcome;
 mod quantity;
 mod record;
 mod refusal;
+mod registry;
 mod time;
 mod view;
 
@@ -29,8 +30,8 @@ pub use command::{Command, CountBasis, Event, Line, OrderAction, ReceiptKind};
 pub use config::{Config, ConfigChange, Setting};
 pub use entry::{Applied, Entry, Request};
 pub use ids::{
-    Actor, EventId, HoldId, IdError, ItemId, OrderId, Owner, PaymentId, Reason, Reference, StoreId,
-    TransferId,
+    Actor, DeadLetterId, Description, EventId, HoldId, IdError, ItemId, OrderId, Owner, PaymentId, Reason,
+    Reference, StoreId, SubscriptionId, TransferId,
 };
 pub use inventory::{Audit, Frozen, Inventory, Page, Replay, RestoreError, Stats, Violation};
 pub use key::{Key, fingerprint};
@@ -42,6 +43,10 @@ pub use outcome::{Outcome, Reply};
 pub use quantity::{MAX_TOTAL, Quantity, QuantityError};
 pub use record::{OrderEvent, OrderEventKind, Record};
 pub use refusal::{Refusal, ShortLine};
+pub use registry::{
+    DeadLetterView, Direction, LetterAction, LetterBody, LetterStatus, Secret, SecretError,
+    SubscriptionAction, SubscriptionView, UrlError, WebhookUrl,
+};
 pub use time::{ClusterTime, UtcMillis};
 pub use view::{
     Digest, HoldLineView, HoldStatus, HoldView, OrderView, RowKey, RowView, TransferStatus, TransferView,

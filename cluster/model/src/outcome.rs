@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, HoldView, OrderView, Refusal, RowView, Seq, TransferView};
+use crate::{Config, DeadLetterId, HoldView, OrderView, Refusal, RowView, Seq, SubscriptionId, TransferView};
 
 /// What a command that was not refused did, as it stood right after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,14 @@ pub enum Outcome {
     Transfer(TransferView),
     /// An order was made or changed; the order after it.
     Order(OrderView),
+    /// A subscription was made, or its secret changed.
+    Subscribed(SubscriptionId),
+    /// A subscription was taken away.
+    Unsubscribed(SubscriptionId),
+    /// A dead letter was kept, or is to be tried again.
+    DeadLetter(DeadLetterId),
+    /// A dead letter was taken away.
+    DeadLetterRemoved(DeadLetterId),
     /// Settings after the change.
     Configured(Config),
     /// The ledger starts here.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HoldId, HoldStatus, OrderId, OrderStatus, PaymentId, PaymentState, RowKey, Seq, Setting, TransferId,
-    TransferStatus,
+    DeadLetterId, HoldId, HoldStatus, OrderId, OrderStatus, PaymentId, PaymentState, RowKey, Seq, Setting,
+    SubscriptionId, TransferId, TransferStatus,
 };
 
 /// A line that cannot be had, and what there is of it.
@@ -238,6 +238,43 @@ pub enum Refusal {
     /// The table of events has reached its cap.
     EventTableFull {
         /// The cap in bytes.
+        cap_bytes: u64,
+    },
+    /// No such subscription.
+    UnknownSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// The subscription id was used for something else.
+    SubscriptionExists {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// There are as many subscriptions as there may be.
+    SubscriptionsFull {
+        /// The limit.
+        limit: u64,
+    },
+    /// No such dead letter.
+    UnknownDeadLetter {
+        /// The letter.
+        letter: DeadLetterId,
+    },
+    /// The letter's id was used for something else.
+    DeadLetterExists {
+        /// The letter.
+        letter: DeadLetterId,
+    },
+    /// The letter is longer than one may be.
+    DeadLetterTooLarge {
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// There are as many dead letters as there may be, or they take as much room.
+    DeadLettersFull {
+        /// How many there may be.
+        limit: u64,
+        /// How many bytes they may take.
         cap_bytes: u64,
     },
     /// A setting outside its range.

@@ -202,6 +202,8 @@ pub struct Digest {
     pub transfers: u128,
     /// Orders.
     pub orders: u128,
+    /// Subscriptions and dead letters.
+    pub registry: u128,
     /// Idempotency keys and store events.
     pub keys: u128,
     /// Clock, sequence, settings, version of the rules.
@@ -212,7 +214,8 @@ impl Digest {
     /// One number for all parts.
     #[must_use]
     pub fn total(&self) -> u128 {
-        let parts = [self.stock, self.holds, self.transfers, self.orders, self.keys, self.config];
+        let parts =
+            [self.stock, self.holds, self.transfers, self.orders, self.registry, self.keys, self.config];
         xxhash_rust::xxh3::xxh3_128(&parts.map(u128::to_le_bytes).concat())
     }
 }

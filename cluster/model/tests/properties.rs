@@ -8,7 +8,10 @@ mod sequence;
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{Applied, Entry, Inventory, OrderStatus, OrderView, Page, Record, Reply, RowKey, codec};
+use holdfast_model::{
+    Applied, DeadLetterId, Entry, Inventory, OrderStatus, OrderView, Page, Record, Reply, RowKey, StoreId,
+    SubscriptionId, codec,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
@@ -76,6 +79,12 @@ fn compare_views(real: &Inventory, naive: &Naive, writer: &Writer) {
     for order in writer.orders() {
         assert_eq!(real.order(order), naive.order_view(order), "order {order}");
     }
+    for number in 0..=5_u128 {
+        let uuid = uuid::Uuid::from_u128(number);
+        let (subscription, letter) = (SubscriptionId::from_uuid(uuid), DeadLetterId::from_uuid(uuid));
+        assert_eq!(real.subscription(subscription), naive.subscription_view(subscription), "{subscription}");
+        assert_eq!(real.dead_letter(letter), naive.letter_view(letter), "{letter}");
+    }
     assert_eq!(real.stats(), naive.stats());
     assert_eq!(real.config(), naive.config());
     assert_eq!(real.now(), naive.now());
@@ -101,6 +110,13 @@ fn compare_pages(real: &Inventory, naive: &Naive) {
         let listed: Vec<OrderView> = in_pages(|after| real.orders(status, after, 2));
         let is_wanted = |one: OrderStatus| status.is_none_or(|status| status == one);
         assert_eq!(listed, naive.order_views(|order| is_wanted(order.status)), "orders {status:?}");
+    }
+    let stores: Vec<StoreId> = names.into_iter().map(|row| row.store).collect();
+    for store in [None].into_iter().chain(stores.iter().map(Some)) {
+        let listed = in_pages(|after| real.subscriptions(store, after, 2));
+        assert_eq!(listed, naive.subscription_views(store), "subscriptions of {store:?}");
+        let listed = in_pages(|after| real.dead_letters(store, after, 2));
+        assert_eq!(listed, naive.letter_views(store), "dead letters of {store:?}");
     }
     let owed = in_pages(|after| real.orders_with_refund_due(after, 2));
     assert_eq!(owed, naive.order_views(naive::Order::is_refund_due), "orders with a refund due");
@@ -274,7 +290,8 @@ fn name_of(reply: &Reply) -> String {
 
 /// What a key can remember.
 const REMEMBERED: &str = "
-    ok Ticked, ok Row, ok Removed, ok Hold, ok Transfer, ok Order, ok Configured, ok Trimmed,
+    ok Ticked, ok Row, ok Removed, ok Hold, ok Transfer, ok Order, ok Subscribed, ok Unsubscribed, ok DeadLetter,
+    ok DeadLetterRemoved, ok Configured, ok Trimmed,
     refused UnknownItem, refused ItemRetired, refused SkuExists, refused InsufficientStock, refused UnknownHold,
     refused HoldExists, refused HoldExpired, refused HoldReleased, refused HoldConfirmed, refused ExceedsHold,
     refused NoLines, refused TooManyLines, refused TtlOutOfRange, refused QuantityOutOfRange, refused BelowZero,
@@ -282,14 +299,16 @@ const REMEMBERED: &str = "
     refused TransferExists, refused OverReceipt, refused TransferConflict, refused SameStore, refused NotEmpty,
     refused HoldOfOrder, refused UnknownOrder, refused OrderExists, refused OrderConflict, refused UnknownPayment,
     refused PaymentExists, refused RefundNotDue, refused TooManyPayments,
-    refused EventExists, refused EventTooOld, refused SettingOutOfRange, refused ModelVersion";
+    refused UnknownSubscription, refused SubscriptionExists, refused UnknownDeadLetter, refused DeadLetterExists,
+    refused DeadLetterTooLarge, refused EventExists, refused EventTooOld, refused SettingOutOfRange, refused ModelVersion";
 
 /// What is always a repeat, while there is one version of the rules.
 const ALWAYS_A_REPEAT: &str = "again ok ModelVersion";
 
 /// What only tells that nothing is remembered.
 const NOT_REMEMBERED: &str =
-    "refused KeyRequired, refused KeyReused, refused KeyTableFull, refused EventTableFull";
+    "refused KeyRequired, refused KeyReused, refused KeyTableFull, refused EventTableFull, refused SubscriptionsFull,
+    refused DeadLettersFull";
 
 const MOVEMENTS: &str =
     "Created, Reserved, Confirmed, Released, Expired, Extended, Sold, Received, Adjusted, Counted,

@@ -8,7 +8,9 @@ use holdfast_api::{
     BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireRequest,
     header,
 };
-use holdfast_model::{Command, OrderAction, Request as ModelRequest, codec};
+use holdfast_model::{
+    Command, LetterAction, OrderAction, Request as ModelRequest, SubscriptionAction, codec,
+};
 use holdfast_replica::Submitted;
 
 use crate::App;
@@ -104,6 +106,8 @@ fn makes_something(command: &Command) -> bool {
             | Command::Reserve { .. }
             | Command::Transfer { .. }
             | Command::Order { action: OrderAction::Place { .. }, .. }
+            | Command::Subscription { action: SubscriptionAction::Subscribe { .. }, .. }
+            | Command::DeadLetter { action: LetterAction::Keep { .. }, .. }
     )
 }
 

@@ -62,6 +62,8 @@ pub fn status_body(app: &App) -> Status {
         holds_due: stats.holds_due,
         orders_placed: stats.orders_placed,
         refunds_due: stats.refunds_due,
+        subscriptions: stats.subscriptions,
+        dead_letters: stats.dead_letters,
         keys: stats.keys,
         queued: status.queued as u64,
         stopped: status.stopped,

@@ -8,6 +8,7 @@ mod holds;
 mod inventory;
 mod movements;
 mod orders;
+mod registry;
 mod settings;
 mod transfers;
 
@@ -22,6 +23,7 @@ pub fn router() -> Router<App> {
         .merge(holds::router())
         .merge(transfers::router())
         .merge(orders::router())
+        .merge(registry::router())
         .merge(batch::router())
         .merge(movements::router())
         .merge(feed::router())

@@ -17,7 +17,7 @@ const NAMELESS: RowNames = RowNames { store: 0, item: 0 };
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Which of the invariants: 1 a row's sums, 2 what is reserved, 3 a hold's ends, 4 the ledger, 5 keys, 6 orders. 0
-    /// for the digest.
+    /// for the digest, and for what is kept for stores.
     pub invariant: u8,
     /// Where and how, in words.
     pub detail: String,
@@ -57,6 +57,7 @@ impl Frozen {
         self.audit_items(&mut audit);
         self.audit_keys(&mut audit);
         self.audit_orders(&mut audit);
+        self.audit_registry(&mut audit);
         if self.recomputed() != self.sums {
             audit.fault(0, || "the digest is not the sum of the records".to_owned());
         }

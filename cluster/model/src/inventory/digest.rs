@@ -14,6 +14,8 @@ pub enum Kind {
     Event,
     Order,
     Payment,
+    Subscription,
+    DeadLetter,
 }
 
 /// The longest record, in bytes: a stock row.

@@ -7,6 +7,7 @@ use super::holds::Hold;
 use super::names::Names;
 use super::orders::Order;
 use super::paged::Paged;
+use super::registry::{DeadLetter, OfStore, Subscription};
 use super::rows::{self, Row};
 use super::table::{Remembered, Table};
 use super::transfers::{ItemSums, Transfer};
@@ -28,6 +29,8 @@ pub struct Frozen {
     pub(super) transfers: Paged<Option<Transfer>>,
     pub(super) item_sums: Paged<ItemSums>,
     pub(super) orders: Paged<Option<Order>>,
+    pub(super) subscriptions: Paged<Option<Subscription>>,
+    pub(super) letters: Paged<Option<DeadLetter>>,
     pub(super) keys: Table,
     pub(super) events: Table,
     pub(super) sums: Sums,
@@ -45,6 +48,8 @@ pub(super) enum Chunk {
     Transfers(Vec<Transfer>),
     ItemSums(Vec<(u32, ItemSums)>),
     Orders(Vec<Order>),
+    Subscriptions(Vec<Subscription>),
+    DeadLetters(Vec<DeadLetter>),
     Keys(Vec<Remembered>),
     Events(Vec<Remembered>),
 }
@@ -69,6 +74,8 @@ pub(super) struct Counts {
     pub transfers: u64,
     pub item_sums: u64,
     pub orders: u64,
+    pub subscriptions: u64,
+    pub dead_letters: u64,
     pub keys: u64,
     pub events: u64,
 }
@@ -88,6 +95,8 @@ impl Inventory {
             transfers,
             item_sums,
             orders: self.orders.frozen(),
+            subscriptions: self.subscriptions.frozen(),
+            letters: self.letters.frozen(),
             keys: self.keys.frozen(),
             events: self.events.frozen(),
             sums: self.sums,
@@ -102,6 +111,9 @@ impl Frozen {
         let header = Chunk::Header(Box::new(self.header()));
         let hold_bytes = |hold: &Hold| size_of::<Hold>() + size_of_val(hold.lines());
         let order_bytes = |order: &Order| size_of::<Order>() + size_of_val(&order.payments[..]);
+        let subscription_bytes =
+            |subscription: &Subscription| size_of::<Subscription>() + subscription.url.as_str().len();
+        let letter_bytes = |letter: &DeadLetter| usize::try_from(letter.bytes()).unwrap_or(usize::MAX);
         std::iter::once(header)
             .chain(batches(self.stores.iter().cloned(), |name| name.as_str().len() + 1, Chunk::Stores))
             .chain(batches(self.items.iter().cloned(), |name| name.as_str().len() + 1, Chunk::Items))
@@ -110,6 +122,8 @@ impl Frozen {
             .chain(batches(self.transfers().cloned(), size_of_val, Chunk::Transfers))
             .chain(batches(self.item_sums(), size_of_val, Chunk::ItemSums))
             .chain(batches(self.orders().cloned(), order_bytes, Chunk::Orders))
+            .chain(batches(self.subscriptions().cloned(), subscription_bytes, Chunk::Subscriptions))
+            .chain(batches(self.letters().cloned(), letter_bytes, Chunk::DeadLetters))
             .chain(batches(self.keys.iter().cloned(), size_of_val, Chunk::Keys))
             .chain(batches(self.events.iter().cloned(), size_of_val, Chunk::Events))
             .map(|chunk| codec::encode(&chunk))
@@ -124,6 +138,8 @@ impl Frozen {
             transfers: self.transfers().count() as u64,
             item_sums: self.item_sums().count() as u64,
             orders: self.orders().count() as u64,
+            subscriptions: self.subscriptions().count() as u64,
+            dead_letters: self.letters().count() as u64,
             keys: self.keys.len(),
             events: self.events.len(),
         };
@@ -141,6 +157,14 @@ impl Frozen {
 
     pub(super) fn orders(&self) -> impl Iterator<Item = &Order> + Send {
         self.orders.iter().flatten()
+    }
+
+    pub(super) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> + Send {
+        self.subscriptions.iter().flatten()
+    }
+
+    pub(super) fn letters(&self) -> impl Iterator<Item = &DeadLetter> + Send {
+        self.letters.iter().flatten()
     }
 
     /// The items that have sums, by number.
@@ -205,6 +229,12 @@ impl Frozen {
         }
         for order in self.orders() {
             add(&mut sums.orders, order.digest());
+        }
+        for subscription in self.subscriptions() {
+            add(&mut sums.registry, subscription.digest());
+        }
+        for letter in self.letters() {
+            add(&mut sums.registry, letter.digest());
         }
         for key in self.keys.iter() {
             add(&mut sums.keys, key.digest(Kind::Key));

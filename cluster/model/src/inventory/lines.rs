@@ -89,6 +89,8 @@ impl Inventory {
                 action: OrderAction::Pay { .. } | OrderAction::Cancel { .. } | OrderAction::Refund { .. },
                 ..
             }
+            | Command::Subscription { .. }
+            | Command::DeadLetter { .. }
             | Command::Tick
             | Command::Extend { .. }
             | Command::Configure { .. }

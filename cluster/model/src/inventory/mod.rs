@@ -2,8 +2,8 @@
 //!
 //! `apply` is called with every committed entry, in order, by whoever holds the log; everything else in here either
 //! serves it or only reads. Each family of commands has a file of its own: `stock`, `reserve`, `hold_actions`,
-//! `transfer_actions`, `order_actions`, `admin`; `expiry` is what time does. Records live in pages that snapshots share (`paged`, `slab`,
-//! `rows`, `holds`, `transfers`, `orders`, `table`); what is only a way to find them is made anew when a state is restored.
+//! `transfer_actions`, `order_actions`, `registry_actions`, `admin`; `expiry` is what time does. Records live in pages that snapshots share (`paged`, `slab`,
+//! `rows`, `holds`, `transfers`, `orders`, `registry`, `table`); what is only a way to find them is made anew when a state is restored.
 
 mod admin;
 mod audit;
@@ -20,6 +20,8 @@ mod order_audit;
 mod orders;
 mod paged;
 mod read;
+mod registry;
+mod registry_actions;
 mod replay;
 mod reserve;
 mod restore;
@@ -41,6 +43,7 @@ use self::digest::Kind;
 use self::holds::{Hold, Holds};
 use self::names::Names;
 use self::orders::Orders;
+use self::registry::{DeadLetter, Listed, Subscription};
 use self::rows::{Row, RowNames, Rows};
 use self::table::{Known, Remembered, Table};
 use self::transfers::{ItemSums, Transfer, Transfers};
@@ -62,6 +65,10 @@ pub struct Inventory {
     holds: Holds,
     transfers: Transfers,
     orders: Orders,
+    subscriptions: Listed<Subscription>,
+    letters: Listed<DeadLetter>,
+    /// What all dead letters count for.
+    letter_bytes: u64,
     keys: Table,
     events: Table,
     sums: Sums,
@@ -75,6 +82,8 @@ struct Clock {
     last_seq: Seq,
     ledger_start: Seq,
     model_version: u32,
+    /// The number that a subscription or dead letter got last.
+    last_number: u64,
 }
 
 /// The parts of the digest that are kept up to date by every change.
@@ -84,6 +93,7 @@ struct Sums {
     holds: u128,
     transfers: u128,
     orders: u128,
+    registry: u128,
     keys: u128,
 }
 
@@ -151,6 +161,7 @@ impl Inventory {
                 last_seq: Seq(0),
                 ledger_start: Seq(1),
                 model_version: 1,
+                last_number: 0,
             },
             config: Config::default(),
             stores: Names::default(),
@@ -159,6 +170,9 @@ impl Inventory {
             holds: Holds::default(),
             transfers: Transfers::default(),
             orders: Orders::default(),
+            subscriptions: Listed::default(),
+            letters: Listed::default(),
+            letter_bytes: 0,
             keys: Table::default(),
             events: Table::default(),
             sums: Sums::default(),
@@ -337,6 +351,8 @@ impl Inventory {
             Command::RetireSku { store, item, remove } => {
                 self.retire_sku(step, by, RowName { store, item }, *remove)
             }
+            Command::Subscription { subscription, action } => self.act_on_subscription(*subscription, action),
+            Command::DeadLetter { letter, action } => self.act_on_letter(*letter, action),
             Command::Configure { changes } => self.configure(changes),
             Command::TrimLedger { before } => self.trim_ledger(step, *before),
             Command::RaiseModelVersion { to } => self.raise_model_version(*to),

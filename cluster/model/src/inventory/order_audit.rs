@@ -1,4 +1,4 @@
-//! The sixth invariant: an order and its hold say the same, and so does the ledger.
+//! The sixth invariant: an order and its hold say the same, and so does the ledger; and what is kept for stores is whole.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use super::audit::Audit;
 use super::frozen::Frozen;
 use super::holds::Hold;
 use super::orders::Order;
+use super::registry::{LIVE_SECRETS, Subscription, are_numbered};
 use super::replay::Replay;
 use crate::{HoldId, HoldStatus, OrderStatus, PaymentState, Seq};
 
@@ -30,6 +31,18 @@ impl Frozen {
         }
         if let Some(hold) = kept.keys().next() {
             audit.fault(6, || format!("hold {hold} is of an order that is not there"));
+        }
+    }
+
+    /// Checks that subscriptions and dead letters are numbered as they came, and that a subscription can be signed for.
+    pub(super) fn audit_registry(&self, audit: &mut Audit) {
+        let last = self.clock.last_number;
+        if !are_numbered(self.subscriptions(), last) || !are_numbered(self.letters(), last) {
+            audit.fault(0, || "a subscription or dead letter has a number that is not its own".to_owned());
+        }
+        let has_secrets = |known: &Subscription| (1..=LIVE_SECRETS).contains(&known.secrets.len());
+        if let Some(known) = self.subscriptions().find(|known| !has_secrets(known)) {
+            audit.fault(0, || format!("subscription {} has {} secrets", known.id, known.secrets.len()));
         }
     }
 

@@ -4,15 +4,17 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::holds::Hold;
 use super::orders::Order;
+use super::registry::{DeadLetter, OfStore, Subscription};
 use super::rows::{self, Number, Row};
 use super::transfers::Transfer;
 use super::{Clock, Inventory};
 use crate::{
-    ClusterTime, Config, Digest, HoldId, HoldLineView, HoldView, ItemId, OrderId, OrderStatus, OrderView,
-    Outcome, RowKey, RowView, Seq, StoreId, TransferId, TransferView, codec,
+    ClusterTime, Config, DeadLetterId, DeadLetterView, Digest, HoldId, HoldLineView, HoldView, ItemId,
+    OrderId, OrderStatus, OrderView, Outcome, RowKey, RowView, Seq, StoreId, SubscriptionId,
+    SubscriptionView, TransferId, TransferView, codec,
 };
 
-/// Some rows or orders, and where to go on.
+/// Some rows, orders or other things, and where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// They, in the order in which they came to be.
@@ -40,6 +42,10 @@ pub struct Stats {
     pub orders_ended: u64,
     /// Orders for which money is owed to the buyer.
     pub refunds_due: u64,
+    /// Webhook subscriptions.
+    pub subscriptions: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
     /// Idempotency keys that are remembered.
     pub keys: u64,
     /// Store events that are remembered.
@@ -91,6 +97,7 @@ impl Inventory {
             holds: self.sums.holds,
             transfers: self.sums.transfers,
             orders: self.sums.orders,
+            registry: self.sums.registry,
             keys: self.sums.keys,
             config: config_digest(&self.clock, &self.config),
         }
@@ -166,6 +173,55 @@ impl Inventory {
         Page { items: orders().map(|order| self.order_view(order)).collect(), next }
     }
 
+    /// One subscription, with its secrets.
+    #[must_use]
+    pub fn subscription(&self, id: SubscriptionId) -> Option<SubscriptionView> {
+        self.subscriptions.find(id.uuid()).map(|ix| subscription_view(self.subscriptions.get(ix)))
+    }
+
+    /// A store's subscriptions, or all of them, at most `limit`, after the place that an earlier page named.
+    #[must_use]
+    pub fn subscriptions(
+        &self,
+        store: Option<&StoreId>,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Page<SubscriptionView> {
+        let found = self.subscriptions.page(store, after.unwrap_or(0), limit.saturating_add(1));
+        numbered_page(&found, limit, subscription_view)
+    }
+
+    /// One dead letter.
+    #[must_use]
+    pub fn dead_letter(&self, id: DeadLetterId) -> Option<DeadLetterView> {
+        self.letters.find(id.uuid()).map(|ix| self.letter_view(self.letters.get(ix)))
+    }
+
+    /// A store's dead letters, or all of them, at most `limit`, after the place that an earlier page named.
+    #[must_use]
+    pub fn dead_letters(
+        &self,
+        store: Option<&StoreId>,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Page<DeadLetterView> {
+        let found = self.letters.page(store, after.unwrap_or(0), limit.saturating_add(1));
+        numbered_page(&found, limit, |letter| self.letter_view(letter))
+    }
+
+    fn letter_view(&self, letter: &DeadLetter) -> DeadLetterView {
+        DeadLetterView {
+            letter: letter.id,
+            store: letter.store.clone(),
+            direction: letter.direction,
+            status: letter.status,
+            reason: letter.reason.clone(),
+            body: letter.body.clone(),
+            at: letter.at,
+            at_utc: letter.at.to_utc(self.clock.utc_offset_ms.unwrap_or_default()),
+        }
+    }
+
     /// When the next open hold is due; none when no open hold has a deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Option<ClusterTime> {
@@ -184,6 +240,8 @@ impl Inventory {
             orders_placed: self.orders.count(OrderStatus::Placed),
             orders_ended: self.orders.len() - self.orders.count(OrderStatus::Placed),
             refunds_due: self.orders.refund_due_count(),
+            subscriptions: self.subscriptions.len(),
+            dead_letters: self.letters.len(),
             keys: self.keys.len(),
             events: self.events.len(),
         }
@@ -259,6 +317,23 @@ impl Inventory {
             returned: transfer.returned,
         }
     }
+}
+
+fn subscription_view(subscription: &Subscription) -> SubscriptionView {
+    SubscriptionView {
+        subscription: subscription.id,
+        store: subscription.store.clone(),
+        url: subscription.url.clone(),
+        secrets: subscription.secrets.clone(),
+        description: subscription.description.clone(),
+    }
+}
+
+/// The page of what was found, which is one more than fits when there is another page.
+fn numbered_page<T: OfStore, V>(found: &[&T], limit: usize, view: impl Fn(&T) -> V) -> Page<V> {
+    let shown = &found[..found.len().min(limit)];
+    let next = if found.len() > limit { shown.last().map(|last| last.number()) } else { None };
+    Page { items: shown.iter().map(|record| view(record)).collect(), next }
 }
 
 /// The part of the digest that is small enough to be made when it is asked for.

@@ -4,6 +4,7 @@ use super::Inventory;
 use super::frozen::{Chunk, Counts, Header};
 use super::holds::Hold;
 use super::orders::Order;
+use super::registry::{DeadLetter, Subscription};
 use super::rows::Row;
 use super::table::{Known, Remembered, Table};
 use super::transfers::{ItemSums, Transfer};
@@ -65,6 +66,12 @@ impl Loading {
                 sums.drain(..).try_for_each(|(item, sums)| self.take_sums(item, sums))
             }
             Chunk::Orders(mut orders) => orders.drain(..).try_for_each(|order| self.take_order(order)),
+            Chunk::Subscriptions(mut subscriptions) => {
+                subscriptions.drain(..).try_for_each(|subscription| self.take_subscription(subscription))
+            }
+            Chunk::DeadLetters(mut letters) => {
+                letters.drain(..).try_for_each(|letter| self.take_letter(letter))
+            }
             Chunk::Keys(mut keys) => {
                 self.counts.keys += keys.len() as u64;
                 keys.drain(..).try_for_each(|key| take_record(&mut self.inventory.keys, key))
@@ -131,6 +138,26 @@ impl Loading {
         check(has_hold && at.orders.find(order.id).is_none(), "an order")?;
         at.orders.insert(order);
         self.counts.orders += 1;
+        Ok(())
+    }
+
+    fn take_subscription(&mut self, subscription: Subscription) -> Restored {
+        let at = &mut self.inventory;
+        let is_new = at.subscriptions.find(subscription.id.uuid()).is_none()
+            && !at.subscriptions.has_number(subscription.number);
+        check(is_new, "a subscription")?;
+        at.subscriptions.insert(subscription);
+        self.counts.subscriptions += 1;
+        Ok(())
+    }
+
+    fn take_letter(&mut self, letter: DeadLetter) -> Restored {
+        let at = &mut self.inventory;
+        let is_new = at.letters.find(letter.id.uuid()).is_none() && !at.letters.has_number(letter.number);
+        check(is_new, "a dead letter")?;
+        at.letter_bytes += letter.bytes();
+        at.letters.insert(letter);
+        self.counts.dead_letters += 1;
         Ok(())
     }
 

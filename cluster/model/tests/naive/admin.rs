@@ -46,6 +46,8 @@ impl Naive {
             orders_placed: count(self.orders.iter().filter(|order| is_placed(order.status)).count()),
             orders_ended: count(self.orders.iter().filter(|order| !is_placed(order.status)).count()),
             refunds_due: count(self.orders.iter().filter(|order| order.is_refund_due()).count()),
+            subscriptions: count(self.subscriptions.len()),
+            dead_letters: count(self.letters.len()),
             keys: count(self.keys.len()),
             events: count(self.events.len()),
         }
@@ -104,5 +106,9 @@ fn setting_of(config: &mut Config, setting: Setting) -> &mut u64 {
         Setting::MaxHoldLines => &mut config.max_hold_lines,
         Setting::MaxTtlMs => &mut config.max_ttl_ms,
         Setting::MaxOrderPayments => &mut config.max_order_payments,
+        Setting::MaxSubscriptions => &mut config.max_subscriptions,
+        Setting::MaxDeadLetters => &mut config.max_dead_letters,
+        Setting::DeadLetterCapBytes => &mut config.dead_letter_cap_bytes,
+        Setting::MaxDeadLetterBytes => &mut config.max_dead_letter_bytes,
     }
 }

@@ -68,7 +68,13 @@ impl Naive {
 
     pub(super) fn remember_key(&mut self, request: &Request, reply: &Reply) {
         let Some(key) = request.key else { return };
-        if !matches!(reply.result, Err(Refusal::EventTableFull { .. })) {
+        let is_kept = !matches!(
+            reply.result,
+            Err(Refusal::EventTableFull { .. }
+                | Refusal::SubscriptionsFull { .. }
+                | Refusal::DeadLettersFull { .. })
+        );
+        if is_kept {
             let (id, fingerprint, at, reply) = (key.id, key.fingerprint, self.now, reply.clone());
             self.keys.push(KeyMemory { id, fingerprint, at, reply });
             self.keep(&request.command);

@@ -9,12 +9,14 @@ mod admin;
 mod holds;
 mod memory;
 mod orders;
+mod registry;
 mod rows;
 mod transfers;
 
 use holdfast_model::{
-    Actor, Applied, Cause, ClusterTime, Command, Config, Entry, ItemId, MAX_TOTAL, Movement, MovementKind,
-    OrderAction, Outcome, Reason, Record, Reference, Refusal, Reply, Request, RowKey, Seq, StoreId,
+    Actor, Applied, Cause, ClusterTime, Command, Config, DeadLetterView, Entry, ItemId, MAX_TOTAL, Movement,
+    MovementKind, OrderAction, Outcome, Reason, Record, Reference, Refusal, Reply, Request, RowKey, Seq,
+    StoreId, SubscriptionView,
 };
 
 use holds::Hold;
@@ -38,6 +40,8 @@ pub struct Naive {
     holds: Vec<Hold>,
     transfers: Vec<Transfer>,
     orders: Vec<Order>,
+    subscriptions: Vec<SubscriptionView>,
+    letters: Vec<DeadLetterView>,
     keys: Vec<KeyMemory>,
     events: Vec<EventMemory>,
 }
@@ -67,6 +71,8 @@ impl Naive {
             holds: Vec::new(),
             transfers: Vec::new(),
             orders: Vec::new(),
+            subscriptions: Vec::new(),
+            letters: Vec::new(),
             keys: Vec::new(),
             events: Vec::new(),
         }
@@ -143,6 +149,8 @@ impl Naive {
             Command::SetPolicy { .. } => self.set_policy(&request.command, who),
             Command::RetireSku { store, item, remove: false } => self.retire(&key(store, item), who),
             Command::RetireSku { store, item, remove: true } => self.remove(&key(store, item), who),
+            Command::Subscription { subscription, action } => self.act_on_subscription(*subscription, action),
+            Command::DeadLetter { letter, action } => self.act_on_letter(*letter, action),
             Command::Configure { changes } => self.configure(changes),
             Command::TrimLedger { before } => self.trim(*before),
             Command::RaiseModelVersion { to } => self.raise(*to),

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use goldenscript::{Argument, Command};
 use holdfast_model::{
-    Amount, HoldId, ItemId, Line, OrderId, PaymentId, Quantity, RowKey, StoreId, TransferId,
+    Amount, DeadLetterId, HoldId, ItemId, Line, OrderId, PaymentId, Quantity, RowKey, Secret, StoreId,
+    SubscriptionId, TransferId,
 };
 use uuid::Uuid;
 
@@ -99,6 +100,20 @@ impl Args {
     /// The hold of `hold=`, or the usual one of an order.
     pub fn hold_or(&mut self, usual: u64) -> Result<HoldId, Failure> {
         Ok(hold(self.parse("hold")?.unwrap_or(usual)))
+    }
+
+    pub fn subscription(&mut self) -> Result<SubscriptionId, Failure> {
+        Ok(SubscriptionId::from_uuid(Uuid::from_u128(self.number("a subscription")?.into())))
+    }
+
+    pub fn letter(&mut self) -> Result<DeadLetterId, Failure> {
+        Ok(DeadLetterId::from_uuid(Uuid::from_u128(self.number("a dead letter")?.into())))
+    }
+
+    /// A secret that is called by a letter, which it consists of.
+    pub fn secret(&mut self) -> Result<Secret, Failure> {
+        let name = self.take("secret").ok_or("secret= is missing")?;
+        Ok(format!("whsec_{}", name.repeat(32)).parse()?)
     }
 
     pub fn payment(&mut self) -> Result<PaymentId, Failure> {

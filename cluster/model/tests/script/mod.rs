@@ -135,6 +135,11 @@ impl Shop {
             "transfer" => self.live.transfer(args.transfer()?).map_or_else(nothing, |it| it.show()),
             "order" => self.live.order(args.order()?).map_or_else(nothing, |order| order.show()),
             "orders" => self.orders(args)?,
+            "subscription" => {
+                self.live.subscription(args.subscription()?).map_or_else(nothing, |it| it.show())
+            }
+            "dead_letter" => self.live.dead_letter(args.letter()?).map_or_else(nothing, |it| it.show()),
+            "subscriptions" | "dead_letters" => self.registry(name, args)?,
             "rows" => self.rows(args)?,
             "history" => self.history(&args.row()?),
             "settings" => self.live.config().show(),
@@ -157,6 +162,22 @@ impl Shop {
         let mut lines: Vec<String> = page.items.iter().map(Show::show).collect();
         lines.extend(page.next.map(|next| format!("more after {next}")));
         Ok(lines.join("\n"))
+    }
+
+    /// What is kept for all stores, or for that of `store=`, in pages.
+    fn registry(&self, name: &str, args: &mut Args) -> Result<String, Failure> {
+        let store = args.parse("store")?;
+        let after = args.take("after").map(|after| after.parse()).transpose()?;
+        let limit = args.take("limit").map_or(Ok(100), |limit| limit.parse())?;
+        let (mut lines, next) = if name == "subscriptions" {
+            let page = self.live.subscriptions(store.as_ref(), after, limit);
+            (page.items.iter().map(Show::show).collect::<Vec<String>>(), page.next)
+        } else {
+            let page = self.live.dead_letters(store.as_ref(), after, limit);
+            (page.items.iter().map(Show::show).collect(), page.next)
+        };
+        lines.extend(next.map(|next| format!("more after {next}")));
+        Ok(if lines.is_empty() { nothing() } else { lines.join("\n") })
     }
 
     /// Orders in pages; those of a status, or those for which money is owed, when it is named.

@@ -1,8 +1,9 @@
 //! The words of a script as commands of the model.
 
 use holdfast_model::{
-    Command, ConfigChange, CountBasis, Event, HoldId, Line, OrderAction, OrderId, PaymentOutcome,
-    ReceiptKind, Request, RowKey, Seq, Setting, UtcMillis, fingerprint,
+    Command, ConfigChange, CountBasis, Direction, Event, HoldId, LetterAction, LetterBody, Line, OrderAction,
+    OrderId, PaymentOutcome, ReceiptKind, Request, RowKey, Seq, Setting, SubscriptionAction, UtcMillis,
+    fingerprint,
 };
 use uuid::Uuid;
 
@@ -53,6 +54,8 @@ impl Shop {
             }
             "place" => place(generated, args)?,
             "lines" | "pay" | "cancel_order" | "refund" => order_command(name, args)?,
+            "subscribe" | "unsubscribe" => subscription_command(name, args)?,
+            "keep" | "requeue" | "drop" => letter_command(name, args)?,
             "ship" | "arrive" | "close" | "cancel" => transfer_command(name, args)?,
             "configure" => Command::Configure { changes: changes(args)? },
             "trim" => Command::TrimLedger { before: Seq(args.number("a sequence")?) },
@@ -155,6 +158,42 @@ fn order_command(name: &str, args: &mut Args) -> Result<Command, Failure> {
         _ => OrderAction::Refund { payment: args.payment()? },
     };
     Ok(Command::Order { order: args::order(number), action })
+}
+
+fn subscription_command(name: &str, args: &mut Args) -> Result<Command, Failure> {
+    let subscription = args.subscription()?;
+    let action = if name == "unsubscribe" {
+        SubscriptionAction::Unsubscribe
+    } else {
+        let store = args.word("a store")?.parse()?;
+        let url = args.take("url").as_deref().unwrap_or("http://store/hook").parse()?;
+        let (secret, description) = (args.secret()?, args.parse("description")?);
+        SubscriptionAction::Subscribe { store, url, secret, description }
+    };
+    Ok(Command::Subscription { subscription, action })
+}
+
+/// A letter `to=` or `from=` a store, with a text as its body or one of `bytes=` bytes.
+fn letter_command(name: &str, args: &mut Args) -> Result<Command, Failure> {
+    let letter = args.letter()?;
+    let action = match name {
+        "requeue" => LetterAction::Requeue,
+        "drop" => LetterAction::Remove,
+        _ => {
+            let (direction, store) = match (args.take("to"), args.take("from")) {
+                (Some(store), None) => (Direction::ToStore, store.parse()?),
+                (None, Some(store)) => (Direction::FromStore, store.parse()?),
+                _ => return Err("keep takes to= or from=".into()),
+            };
+            let reason = args.take("reason").as_deref().unwrap_or("refused").parse()?;
+            let body = match args.parse("bytes")? {
+                Some(bytes) => LetterBody::new(vec![0; bytes]),
+                None => LetterBody::new(args.word("a text")?.into_bytes()),
+            };
+            LetterAction::Keep { store, direction, reason, body }
+        }
+    };
+    Ok(Command::DeadLetter { letter, action })
 }
 
 fn reserve(generated: bool, args: &mut Args) -> Result<Command, Failure> {

@@ -1,9 +1,10 @@
 //! What the model says, in the words of a script.
 
 use holdfast_model::{
-    Amount, Cause, Config, HoldId, HoldLineView, HoldStatus, HoldView, Movement, MovementKind, OrderEvent,
-    OrderEventKind, OrderId, OrderStatus, OrderView, Outcome, Payment, PaymentState, Record, Refusal, Reply,
-    RowKey, RowView, Seq, Setting, ShortLine, Stats, TransferId, TransferStatus, TransferView,
+    Amount, Cause, Config, DeadLetterId, DeadLetterView, Direction, HoldId, HoldLineView, HoldStatus,
+    HoldView, LetterStatus, Movement, MovementKind, OrderEvent, OrderEventKind, OrderId, OrderStatus,
+    OrderView, Outcome, Payment, PaymentState, Record, Refusal, Reply, RowKey, RowView, Seq, Setting,
+    ShortLine, Stats, SubscriptionId, SubscriptionView, TransferId, TransferStatus, TransferView,
 };
 
 /// A text that a script can be read by.
@@ -59,6 +60,47 @@ impl Show for OrderId {
     }
 }
 
+impl Show for SubscriptionId {
+    fn show(&self) -> String {
+        format!("subscription {}", self.uuid().as_u128())
+    }
+}
+
+impl Show for DeadLetterId {
+    fn show(&self) -> String {
+        format!("letter {}", self.uuid().as_u128())
+    }
+}
+
+impl Show for SubscriptionView {
+    fn show(&self) -> String {
+        // A secret of a script consists of the letter that it is called by.
+        let secrets = self.secrets.iter().map(|secret| secret.reveal()["whsec_".len()..][..1].to_owned());
+        let head = format!("{} of {} to {}", self.subscription.show(), self.store, self.url);
+        let description = if_some("called", self.description.as_ref());
+        joined([head, description, format!("with {}", joined(secrets, ", "))], " ")
+    }
+}
+
+impl Show for DeadLetterView {
+    fn show(&self) -> String {
+        let way = match self.direction {
+            Direction::ToStore => "to",
+            Direction::FromStore => "from",
+        };
+        let status = match self.status {
+            LetterStatus::Dead => "DEAD",
+            LetterStatus::Requeued => "REQUEUED",
+        };
+        let body = match str::from_utf8(self.body.as_bytes()) {
+            Ok(text) if text.len() < 40 => format!("{text:?}"),
+            _ => format!("{:?}", self.body),
+        };
+        let (at, reason) = (time(self.at.0), &self.reason);
+        format!("{} {status} {way} {} at {at} reason {reason}: {body}", self.letter.show(), self.store)
+    }
+}
+
 impl Show for Amount {
     fn show(&self) -> String {
         format!("{}{}", self.minor_units(), self.currency())
@@ -91,6 +133,10 @@ impl Show for Outcome {
             Self::Hold(hold) => hold.show(),
             Self::Transfer(transfer) => transfer.show(),
             Self::Order(order) => order.show(),
+            Self::Subscribed(id) => format!("subscribed {}", id.show()),
+            Self::Unsubscribed(id) => format!("unsubscribed {}", id.show()),
+            Self::DeadLetter(id) => format!("keeps {}", id.show()),
+            Self::DeadLetterRemoved(id) => format!("dropped {}", id.show()),
             Self::Configured(config) => config.show(),
             Self::Trimmed(seq) => format!("the ledger starts at {}", seq.show()),
             Self::ModelVersion(version) => format!("rules of version {version}"),
@@ -266,6 +312,8 @@ pub fn stats(stats: &Stats) -> String {
         holds,
         format!("transfers open {}", stats.transfers_open),
         joined(orders, ", "),
+        unless_zero("subscriptions", stats.subscriptions),
+        unless_zero("dead letters", stats.dead_letters),
         format!("keys {}, events {}", stats.keys, stats.events),
     ];
     joined(parts, "; ")
@@ -475,6 +523,15 @@ fn show_about_ids(refusal: &Refusal) -> String {
         Refusal::EventExists => "event exists".to_owned(),
         Refusal::EventTooOld { window_ms } => format!("event too old: window {}", time(*window_ms)),
         Refusal::EventTableFull { cap_bytes } => format!("event table full: cap {cap_bytes} bytes"),
+        Refusal::UnknownSubscription { subscription } => format!("unknown {}", subscription.show()),
+        Refusal::SubscriptionExists { subscription } => format!("{} exists", subscription.show()),
+        Refusal::SubscriptionsFull { limit } => format!("subscriptions full: limit {limit}"),
+        Refusal::UnknownDeadLetter { letter } => format!("unknown {}", letter.show()),
+        Refusal::DeadLetterExists { letter } => format!("{} exists", letter.show()),
+        Refusal::DeadLetterTooLarge { limit_bytes } => format!("letter too large: limit {limit_bytes} bytes"),
+        Refusal::DeadLettersFull { limit, cap_bytes } => {
+            format!("dead letters full: limit {limit}, cap {cap_bytes} bytes")
+        }
         Refusal::SettingOutOfRange { setting, min, max } => {
             format!("setting {} out of range: {min} to {max}", setting.name())
         }

@@ -1,8 +1,10 @@
 //! Strategies for commands, one for each kind of thing.
 
 use holdfast_model::{
-    Amount, Command, ConfigChange, CountBasis, Event, EventId, ItemId, Line, MAX_TOTAL, OrderAction, Owner,
-    PaymentId, PaymentOutcome, Quantity, Reason, ReceiptKind, Reference, Seq, Setting, StoreId, UtcMillis,
+    Amount, Command, ConfigChange, CountBasis, DeadLetterId, Description, Direction, Event, EventId, ItemId,
+    LetterAction, LetterBody, Line, MAX_TOTAL, OrderAction, Owner, PaymentId, PaymentOutcome, Quantity,
+    Reason, ReceiptKind, Reference, Secret, Seq, Setting, StoreId, SubscriptionAction, SubscriptionId,
+    UtcMillis,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -18,9 +20,11 @@ pub fn command(scale: Scale) -> BoxedStrategy<Command> {
         9 => hold_action(scale),
         5 => place(scale),
         9 => order_action(scale),
-        10 => row_command(scale),
+        12 => row_command(scale),
         6 => transfer_command(scale),
         4 => life(scale),
+        2 => subscription(),
+        2 => dead_letter(),
         3 => admin(scale),
     ]
     .boxed()
@@ -143,6 +147,31 @@ fn order_action(scale: Scale) -> BoxedStrategy<Command> {
         2 => payment().prop_map(|payment| OrderAction::Refund { payment }),
     ];
     (id, action).prop_map(|(order, action)| Command::Order { order, action }).boxed()
+}
+
+fn subscription() -> BoxedStrategy<Command> {
+    let id = (1..=4_u128).prop_map(|id| SubscriptionId::from_uuid(uuid::Uuid::from_u128(id)));
+    let url = select(&["http://a/hook", "https://b"][..]).prop_map(|url| url.parse().expect("a URL"));
+    let secret = select(&["AAAA", "BBBB", "CCCC"][..])
+        .prop_map(|text| format!("whsec_{}", text.repeat(8)).parse::<Secret>().expect("a secret"));
+    let url = prop_oneof![9 => Just("http://a/hook".parse().expect("a URL")), 1 => url];
+    let description = option::weighted(0.1, Just(Description::new("till").expect("a description")));
+    let subscribe = (store(), url, secret, description).prop_map(|(store, url, secret, description)| {
+        SubscriptionAction::Subscribe { store, url, secret, description }
+    });
+    let action = prop_oneof![4 => subscribe, 1 => Just(SubscriptionAction::Unsubscribe)];
+    (id, action).prop_map(|(subscription, action)| Command::Subscription { subscription, action }).boxed()
+}
+
+fn dead_letter() -> BoxedStrategy<Command> {
+    let id = (1..=4_u128).prop_map(|id| DeadLetterId::from_uuid(uuid::Uuid::from_u128(id)));
+    let length = prop_oneof![6 => Just(3_usize), 1 => Just(0), 1 => 20..=70_usize];
+    let direction = prop_oneof![4 => Just(Direction::ToStore), 1 => Just(Direction::FromStore)];
+    let keep = (store(), direction, reason(), length).prop_map(|(store, direction, reason, length)| {
+        LetterAction::Keep { store, direction, reason, body: LetterBody::new(vec![7; length]) }
+    });
+    let action = prop_oneof![4 => keep, 2 => Just(LetterAction::Requeue), 1 => Just(LetterAction::Remove)];
+    (id, action).prop_map(|(letter, action)| Command::DeadLetter { letter, action }).boxed()
 }
 
 fn event() -> impl Strategy<Value = Option<Event>> {
@@ -294,7 +323,9 @@ fn change(scale: Scale) -> impl Strategy<Value = ConfigChange> {
         Setting::ExpiriesPerEntry => 1..=3_u64,
         Setting::MaxHoldLines => 1..=6_u64,
         Setting::MaxTtlMs => 5_000..=40_000_u64,
-        Setting::MaxOrderPayments => 1..=3_u64,
+        Setting::MaxOrderPayments | Setting::MaxSubscriptions | Setting::MaxDeadLetters => 1..=3_u64,
+        Setting::DeadLetterCapBytes => 1_024..=1_700_u64,
+        Setting::MaxDeadLetterBytes => 1..=60_u64,
     };
     let outside = units(scale, 0, 59_999);
     let setting = select(&Setting::ALL[..]);

@@ -15,6 +15,10 @@ pub enum Done {
     Hold { hold: Id, seq: Int },
     Transfer { transfer: Id, seq: Int },
     Order { order: Id, seq: Int },
+    Subscribed { subscription: Id },
+    Unsubscribed { subscription: Id },
+    DeadLetter { letter: Id },
+    DeadLetterRemoved { letter: Id },
     Configured,
     Trimmed { start: Int },
     ModelVersion { version: Int },
@@ -41,6 +45,10 @@ impl Done {
             Outcome::Hold(hold) => Self::Hold { hold: Id::of(hold.hold.uuid()), seq },
             Outcome::Transfer(transfer) => Self::Transfer { transfer: Id::of(transfer.transfer.uuid()), seq },
             Outcome::Order(order) => Self::Order { order: Id::of(order.order.uuid()), seq },
+            Outcome::Subscribed(id) => Self::Subscribed { subscription: Id::of(id.uuid()) },
+            Outcome::Unsubscribed(id) => Self::Unsubscribed { subscription: Id::of(id.uuid()) },
+            Outcome::DeadLetter(id) => Self::DeadLetter { letter: Id::of(id.uuid()) },
+            Outcome::DeadLetterRemoved(id) => Self::DeadLetterRemoved { letter: Id::of(id.uuid()) },
             Outcome::Configured(_) => Self::Configured,
             Outcome::Trimmed(start) => Self::Trimmed { start: Int::unsigned(start.0) },
             Outcome::ModelVersion(version) => {
@@ -59,6 +67,12 @@ impl Done {
                 (Outcome::Transfer(inventory.transfer(transfer.transfer())?), seq.seq())
             }
             Self::Order { order, seq } => (Outcome::Order(inventory.order(order.order())?), seq.seq()),
+            Self::Subscribed { subscription } => (Outcome::Subscribed(subscription.subscription()), Seq(0)),
+            Self::Unsubscribed { subscription } => {
+                (Outcome::Unsubscribed(subscription.subscription()), Seq(0))
+            }
+            Self::DeadLetter { letter } => (Outcome::DeadLetter(letter.letter()), Seq(0)),
+            Self::DeadLetterRemoved { letter } => (Outcome::DeadLetterRemoved(letter.letter()), Seq(0)),
             Self::Configured => (Outcome::Configured(inventory.config().clone()), Seq(0)),
             Self::Trimmed { start } => (Outcome::Trimmed(start.seq()), Seq(0)),
             Self::ModelVersion { version } => (Outcome::ModelVersion(version.version()), Seq(0)),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::inventory::lines::requested;
-use crate::{Command, HoldId, OrderId, RowKey, Seq, ShortLine, TransferId};
+use crate::{Command, DeadLetterId, HoldId, OrderId, RowKey, Seq, ShortLine, SubscriptionId, TransferId};
 
 /// How many rows a stored refusal keeps; it counts the rest.
 const KEPT_ROWS: usize = 13;
@@ -66,6 +66,14 @@ impl Id {
 
     pub fn order(self) -> OrderId {
         OrderId::from_uuid(Uuid::from_bytes(self.0))
+    }
+
+    pub fn subscription(self) -> SubscriptionId {
+        SubscriptionId::from_uuid(Uuid::from_bytes(self.0))
+    }
+
+    pub fn letter(self) -> DeadLetterId {
+        DeadLetterId::from_uuid(Uuid::from_bytes(self.0))
     }
 }
 

@@ -115,6 +115,21 @@ pub enum Refused {
     EventTooOld {
         window_ms: Int,
     },
+    UnknownSubscription {
+        subscription: Id,
+    },
+    SubscriptionExists {
+        subscription: Id,
+    },
+    UnknownDeadLetter {
+        letter: Id,
+    },
+    DeadLetterExists {
+        letter: Id,
+    },
+    DeadLetterTooLarge {
+        limit_bytes: Int,
+    },
     SettingOutOfRange {
         setting: Setting,
         min: Int,
@@ -199,6 +214,19 @@ impl Refused {
             },
             Refusal::EventExists => Self::EventExists,
             Refusal::EventTooOld { window_ms } => Self::EventTooOld { window_ms: Int::unsigned(*window_ms) },
+            Refusal::UnknownSubscription { subscription } => {
+                Self::UnknownSubscription { subscription: Id::of(subscription.uuid()) }
+            }
+            Refusal::SubscriptionExists { subscription } => {
+                Self::SubscriptionExists { subscription: Id::of(subscription.uuid()) }
+            }
+            Refusal::UnknownDeadLetter { letter } => {
+                Self::UnknownDeadLetter { letter: Id::of(letter.uuid()) }
+            }
+            Refusal::DeadLetterExists { letter } => Self::DeadLetterExists { letter: Id::of(letter.uuid()) },
+            Refusal::DeadLetterTooLarge { limit_bytes } => {
+                Self::DeadLetterTooLarge { limit_bytes: Int::unsigned(*limit_bytes) }
+            }
             Refusal::SettingOutOfRange { setting, min, max } => Self::SettingOutOfRange {
                 setting: *setting,
                 min: Int::unsigned(*min),
@@ -211,7 +239,9 @@ impl Refused {
             Refusal::KeyRequired
             | Refusal::KeyReused
             | Refusal::KeyTableFull { .. }
-            | Refusal::EventTableFull { .. } => return None,
+            | Refusal::EventTableFull { .. }
+            | Refusal::SubscriptionsFull { .. }
+            | Refusal::DeadLettersFull { .. } => return None,
         })
     }
 
@@ -305,6 +335,17 @@ impl Refused {
             },
             Self::EventExists => Refusal::EventExists,
             Self::EventTooOld { window_ms } => Refusal::EventTooOld { window_ms: window_ms.count() },
+            Self::UnknownSubscription { subscription } => {
+                Refusal::UnknownSubscription { subscription: subscription.subscription() }
+            }
+            Self::SubscriptionExists { subscription } => {
+                Refusal::SubscriptionExists { subscription: subscription.subscription() }
+            }
+            Self::UnknownDeadLetter { letter } => Refusal::UnknownDeadLetter { letter: letter.letter() },
+            Self::DeadLetterExists { letter } => Refusal::DeadLetterExists { letter: letter.letter() },
+            Self::DeadLetterTooLarge { limit_bytes } => {
+                Refusal::DeadLetterTooLarge { limit_bytes: limit_bytes.count() }
+            }
             Self::SettingOutOfRange { setting, min, max } => {
                 Refusal::SettingOutOfRange { setting: *setting, min: min.count(), max: max.count() }
             }
