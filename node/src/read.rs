@@ -21,10 +21,16 @@ impl Params {
     /// The parameters of a URI, each of which must be one of `known`.
     ///
     /// # Errors
-    /// When one cannot be read, or is not known: a misspelt one must not be dropped in silence.
+    /// When one cannot be read, comes twice, or is not known: none must be dropped in silence.
     pub fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
-        let Query(params) = Query::<BTreeMap<String, String>>::try_from_uri(uri)
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| malformed(format!("the query cannot be read: {error}")))?;
+        let mut params = BTreeMap::new();
+        for (name, value) in pairs {
+            if params.insert(name.clone(), value).is_some() {
+                return Err(malformed(format!("{name} is given twice")));
+            }
+        }
         match params.keys().find(|name| !known.contains(&name.as_str()) && *name != "consistency") {
             Some(name) => Err(malformed(format!("there is no parameter {name:?} here"))),
             None => Ok(Self(params)),

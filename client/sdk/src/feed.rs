@@ -210,7 +210,7 @@ impl Subscription {
         let endpoints = self.client.endpoints();
         let node = endpoints[self.turn % endpoints.len()].clone();
         let after = self.after.as_ref().map(|after| format!("&after={after}")).unwrap_or_default();
-        let path = format!("/feed?{}", format!("{after}{}", self.query).trim_start_matches('&'));
+        let path = format!("/feed{after}{}", self.query).replacen('&', "?", 1);
         let patience = self.client.options().attempt_timeout;
         match Lines::open(self.client.http(), &node, &path, patience).await {
             Opened::Open(lines) => {

@@ -7,6 +7,7 @@ use holdfast_model::StoreId;
 use crate::client::Pace;
 use crate::feed::is_for_good;
 use crate::lines::{Lines, Opened};
+use crate::pages::parameter;
 use crate::{Client, Error};
 
 /// A snapshot that is being read.
@@ -22,12 +23,8 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn snapshot(&self, store: Option<&StoreId>) -> Result<Snapshot, Error> {
-        let path = store.map_or("/snapshot".to_owned(), |store| {
-            format!(
-                "/snapshot?{}",
-                crate::pages::parameter("storeId", store.as_str()).trim_start_matches('&')
-            )
-        });
+        let store = store.map(|store| parameter("storeId", store.as_str())).unwrap_or_default();
+        let path = format!("/snapshot{store}").replacen('&', "?", 1);
         let mut pace = Pace::within(self.options().call_timeout);
         let mut turn = fastrand::usize(..self.endpoints().len());
         loop {

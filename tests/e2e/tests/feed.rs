@@ -229,7 +229,8 @@ async fn a_snapshot_is_the_stock_at_one_sequence_and_the_feed_goes_on_from_it() 
     );
     assert_eq!(stock["S1/B"]["retired"], true);
     // What follows in the feed makes of it what the cluster has.
-    let last = http.get("/cluster").await.expect(200).body["appliedSeq"].as_u64().unwrap();
+    let row = http.get("/inventory/S1/items/A").await.expect(200);
+    let last = row.body["lastSeq"].as_u64().unwrap();
     let left = usize::try_from(last - head["seq"].as_u64().unwrap()).unwrap();
     let path = format!("/feed?after={}", head["cursor"].as_str().unwrap());
     for line in Stream::open(address(&cluster, 1), &path).await.records(left).await {
@@ -243,6 +244,7 @@ async fn a_snapshot_is_the_stock_at_one_sequence_and_the_feed_goes_on_from_it() 
     let of_none = Stream::open(address(&cluster, 2), "/snapshot?storeId=S9").await;
     assert!(rows(of_none).await.is_empty());
     http.get("/snapshot?storeId=").await.expect_problem(400, "malformed");
+    http.get("/snapshot?storeId=S1&storeId=S2").await.expect_problem(400, "malformed");
     http.get("/snapshot?after=1").await.expect_problem(400, "malformed");
 }
 
