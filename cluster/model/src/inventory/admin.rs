@@ -56,15 +56,16 @@ impl Inventory {
     }
 
     fn check_empty(&mut self, step: &mut Step, ix: u32) -> Result<(), Refusal> {
-        if self.rows.get(ix).reserved > 0 {
-            self.expire_due_on(step, &[ix]);
-        }
         let row = self.rows.get(ix);
+        let (on_hand, mut reserved) = (row.on_hand(), row.reserved);
+        if reserved > 0 {
+            reserved -= self.due_on(ix);
+        }
         let under_way = self.transfers.under_way(ix);
-        if row.available == 0 && row.reserved == 0 && under_way == 0 {
+        if on_hand == 0 && reserved == 0 && under_way == 0 {
+            self.expire_due_on(step, ix, |row| row.reserved == 0);
             return Ok(());
         }
-        let (on_hand, reserved) = (row.on_hand(), row.reserved);
         let in_transit = u64::try_from(under_way).unwrap_or(u64::MAX);
         Err(Refusal::NotEmpty { row: self.row_key(ix), on_hand, reserved, in_transit })
     }

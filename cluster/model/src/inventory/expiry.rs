@@ -2,7 +2,7 @@
 
 use super::digest::Kind;
 use super::holds::EndedBy;
-use super::rows::signed;
+use super::rows::{Row, signed};
 use super::{By, Inventory, Step};
 use crate::{Cause, ClusterTime, Command, MovementKind};
 
@@ -21,14 +21,19 @@ impl Inventory {
         }
     }
 
-    /// Expires the due holds on `rows`, oldest first. True when there were any: what was refused for stock may be
-    /// asked again.
-    pub(super) fn expire_due_on(&mut self, step: &mut Step, rows: &[u32]) -> bool {
-        let due = self.holds.due_on(rows, self.clock.now);
-        for &(_, _, ix) in &due {
+    /// What holds that are over still reserve of a row: nobody's any more, so that no refusal may rest on it.
+    pub(super) fn due_on(&mut self, row: u32) -> u64 {
+        self.holds.due_on(row, self.clock.now)
+    }
+
+    /// Expires due holds on a row, oldest first, until it `fits` what is asked of it, and no more than that: a command is
+    /// not made to pay for a backlog that it does not need.
+    pub(super) fn expire_due_on(&mut self, step: &mut Step, row: u32, fits: impl Fn(&Row) -> bool) {
+        while !fits(self.rows.get(row))
+            && let Some(ix) = self.holds.next_due_on(row, self.clock.now)
+        {
             self.expire(step, ix);
         }
-        !due.is_empty()
     }
 
     /// Expires one hold when it is due.

@@ -198,19 +198,16 @@ impl Inventory {
     ) -> Decision {
         let parts = self.parts(ix, lines, HoldLine::expired)?;
         self.check_there(&parts)?;
-        let mut short = self.short_parts(&parts);
-        if !short.is_empty() {
-            let rows: Vec<u32> = parts.iter().map(|part| part.row).collect();
-            if self.expire_due_on(step, &rows) {
-                short = self.short_parts(&parts);
-            }
-        }
+        let short = self.short_parts(&parts);
         if !short.is_empty() {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
         }
         self.check_sold(&parts)?;
-        if let Some(part) = parts.iter().find(|part| !self.may_reserve(part.row, part.qty)) {
+        if let Some(part) = parts.iter().find(|part| !self.has_room_for(part.row, part.qty)) {
             return Err(Refusal::QuantityOutOfRange { row: Some(self.row_key(part.row)) });
+        }
+        for part in &parts {
+            self.expire_due_on(step, part.row, |row| row.may_reserve(part.qty));
         }
         let cause = self.cause_of_hold(ix);
         for part in &parts {
@@ -270,13 +267,16 @@ impl Inventory {
         if rows.is_empty() { Ok(()) } else { Err(Refusal::UnknownItem { rows, omitted: 0 }) }
     }
 
-    fn short_parts(&self, parts: &[Part]) -> Vec<ShortLine> {
-        let line = |part: &Part| {
-            let (row, requested) = (self.row_key(part.row), part.qty);
-            ShortLine { row, requested, available: self.rows.get(part.row).sellable().max(0) }
-        };
-        let is_short = |part: &&Part| self.rows.get(part.row).sellable() < signed(part.qty);
-        parts.iter().filter(is_short).map(line).collect()
+    fn short_parts(&mut self, parts: &[Part]) -> Vec<ShortLine> {
+        let mut short = Vec::new();
+        for part in parts {
+            let sellable = self.sellable_for(part.row, part.qty);
+            if sellable < signed(part.qty) {
+                let (row, requested) = (self.row_key(part.row), part.qty);
+                short.push(ShortLine { row, requested, available: sellable.max(0) });
+            }
+        }
+        short
     }
 
     fn cause_of_hold(&self, ix: u32) -> Cause {

@@ -1,6 +1,7 @@
 //! Holds: open ones with their deadlines, and ended ones for as long as they are remembered.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
@@ -174,6 +175,8 @@ pub struct Holds {
     /// Lines of open holds by row, as far as their deadline is at or before `listed_until`. Holds are rarely due and
     /// not swept, so this is made when somebody asks, and costs nothing before that.
     due_by_row: BTreeSet<(u32, Turn)>,
+    /// What those lines reserve, by row.
+    due_units: BTreeMap<u32, u64>,
     listed_until: Option<ClusterTime>,
     ended: BTreeSet<Turn>,
     /// Ended holds that their orders keep.
@@ -219,7 +222,10 @@ impl Holds {
             let turn = (deadline, hold.made_seq, ix);
             self.deadlines.insert(turn);
             if Some(deadline) <= self.listed_until {
-                self.due_by_row.extend(hold.reserved_lines().map(|(row, _)| (row, turn)));
+                for (row, qty) in hold.reserved_lines() {
+                    self.due_by_row.insert((row, turn));
+                    *self.due_units.entry(row).or_default() += qty;
+                }
             }
         }
     }
@@ -234,8 +240,14 @@ impl Holds {
             let turn = (deadline, hold.made_seq, ix);
             self.deadlines.remove(&turn);
             if Some(deadline) <= self.listed_until {
-                for (row, _) in hold.reserved_lines() {
+                for (row, qty) in hold.reserved_lines() {
                     self.due_by_row.remove(&(row, turn));
+                    if let Entry::Occupied(mut units) = self.due_units.entry(row) {
+                        *units.get_mut() -= qty;
+                        if *units.get() == 0 {
+                            units.remove();
+                        }
+                    }
                 }
             }
         }
@@ -246,31 +258,38 @@ impl Holds {
         self.deadlines.first().map(|&(deadline, _, ix)| (deadline, ix))
     }
 
-    /// Open holds on `rows` whose deadline has come, each once, in turn.
-    pub fn due_on(&mut self, rows: &[u32], now: ClusterTime) -> BTreeSet<Turn> {
-        if self.next_due().is_none_or(|(deadline, _)| deadline > now) {
-            return BTreeSet::new();
-        }
+    /// Units of `row` that open holds whose deadline has come still reserve.
+    pub fn due_on(&mut self, row: u32, now: ClusterTime) -> u64 {
         self.list_due(now);
-        let last = (now, u64::MAX, u32::MAX);
-        let due = rows.iter().flat_map(|&row| {
-            self.due_by_row.range((row, (ClusterTime(0), 0, 0))..=(row, last)).map(|&(_, turn)| turn)
-        });
-        due.collect()
+        self.due_units.get(&row).copied().unwrap_or_default()
+    }
+
+    /// The open hold on `row` whose deadline has come and whose turn is next.
+    pub fn next_due_on(&mut self, row: u32, now: ClusterTime) -> Option<u32> {
+        self.list_due(now);
+        let all = (row, (ClusterTime(0), 0, 0))..=(row, (now, u64::MAX, u32::MAX));
+        self.due_by_row.range(all).next().map(|&(_, (_, _, ix))| ix)
     }
 
     /// Lists by row the open holds that have come due since the last time.
     fn list_due(&mut self, now: ClusterTime) {
+        if self.next_due().is_none_or(|(deadline, _)| deadline > now) {
+            return;
+        }
         let from = match self.listed_until {
             Some(until) if until >= now => return,
             Some(until) => Bound::Excluded((until, u64::MAX, u32::MAX)),
             None => Bound::Unbounded,
         };
         let to = Bound::Included((now, u64::MAX, u32::MAX));
-        let lines = self
-            .deadlines
-            .range((from, to))
-            .flat_map(|&turn| self.holds.get(turn.2).reserved_lines().map(move |(row, _)| (row, turn)));
+        let units = &mut self.due_units;
+        let lines = self.deadlines.range((from, to)).flat_map(|&turn| {
+            self.holds.get(turn.2).reserved_lines().map(move |(row, qty)| (row, qty, turn))
+        });
+        let lines = lines.map(|(row, qty, turn)| {
+            *units.entry(row).or_default() += qty;
+            (row, turn)
+        });
         // A set that is made at once, from a million lines, takes a fraction of the time.
         if self.due_by_row.is_empty() {
             self.due_by_row = lines.collect();
@@ -323,8 +342,16 @@ mod tests {
         }
     }
 
-    fn due(holds: &mut Holds, rows: &[u32], now: u64) -> Vec<u64> {
-        holds.due_on(rows, ClusterTime(now)).into_iter().map(|(_, made_seq, _)| made_seq).collect()
+    /// The holds that are due on a row, in turn; what they reserve of it is what is told.
+    fn due(holds: &mut Holds, row: u32, now: u64) -> Vec<u64> {
+        let now = ClusterTime(now);
+        let units = holds.due_on(row, now);
+        let listed: Vec<u32> =
+            holds.due_by_row.iter().filter(|(other, _)| *other == row).map(|(_, turn)| turn.2).collect();
+        assert_eq!(holds.next_due_on(row, now), listed.first().copied());
+        let reserved = listed.iter().flat_map(|&ix| holds.get(ix).reserved_lines());
+        assert_eq!(units, reserved.filter(|&(other, _)| other == row).map(|(_, qty)| qty).sum::<u64>());
+        listed.into_iter().map(|ix| holds.get(ix).made_seq).collect()
     }
 
     #[test]
@@ -333,18 +360,19 @@ mod tests {
         for (id, deadline, rows) in [(1, 30, &[7, 8][..]), (2, 10, &[7]), (3, 10, &[8]), (4, 50, &[7])] {
             holds.insert(hold(id, deadline, rows));
         }
-        assert_eq!(due(&mut holds, &[7, 8], 9), [0_u64; 0]);
-        assert_eq!(due(&mut holds, &[7, 8], 30), [2, 3, 1]);
-        assert_eq!(due(&mut holds, &[8], 30), [3, 1]);
+        assert_eq!(due(&mut holds, 7, 9), [0_u64; 0]);
+        assert_eq!(due(&mut holds, 7, 30), [2, 1]);
+        assert_eq!(due(&mut holds, 8, 30), [3, 1]);
         let place = |holds: &Holds, id| holds.find(HoldId::from_uuid(Uuid::from_u128(id))).unwrap();
         let first = place(&holds, 1);
         holds.change(first, |hold| hold.lines.as_mut_slice()[1].reserved = 0);
         let second = place(&holds, 2);
         holds.change(second, |hold| hold.deadline = Some(ClusterTime(60)));
         holds.insert(hold(5, 20, &[8]));
-        assert_eq!(due(&mut holds, &[7, 8], 30), [3, 5, 1]);
-        assert_eq!(due(&mut holds, &[8], 30), [3, 5]);
-        assert_eq!(due(&mut holds, &[7], 60), [1, 4, 2]);
+        assert_eq!(due(&mut holds, 7, 30), [1]);
+        assert_eq!(due(&mut holds, 8, 30), [3, 5]);
+        assert_eq!(due(&mut holds, 7, 60), [1, 4, 2]);
+        assert_eq!(due(&mut holds, 9, 60), [0_u64; 0]);
     }
 
     #[test]

@@ -32,6 +32,13 @@ pub struct Claim<'a> {
     granted: u64,
 }
 
+impl Claim<'_> {
+    /// What it takes of the row beyond what it can have again.
+    fn more(&self) -> u64 {
+        self.granted.saturating_sub(self.own)
+    }
+}
+
 impl Inventory {
     pub(super) fn reserve(&mut self, step: &mut Step, by: By<'_>, ask: &Ask<'_>) -> Decision {
         let merged = merge(ask.lines);
@@ -105,38 +112,34 @@ impl Inventory {
         Ok(claims)
     }
 
-    /// Settles how much each line gets. Before that is less than was asked for, holds on these rows that are over end.
+    /// Settles how much each line gets, and ends the holds on these rows that are over and in the way of it. What is
+    /// refused ends none.
     pub(super) fn grant(
         &mut self,
         step: &mut Step,
         claims: &mut [Claim<'_>],
         allow_partial: bool,
     ) -> Result<(), Refusal> {
-        let mut short = self.measure(claims);
-        if !short.is_empty() {
-            let rows: Vec<u32> = claims.iter().map(|claim| claim.row).collect();
-            if self.expire_due_on(step, &rows) {
-                short = self.measure(claims);
-            }
-        }
+        let short = self.measure(claims);
         let nothing = claims.iter().all(|claim| claim.granted == 0);
         if !short.is_empty() && (!allow_partial || nothing) {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
         }
-        match claims
-            .iter()
-            .find(|claim| !self.may_reserve(claim.row, claim.granted.saturating_sub(claim.own)))
-        {
-            Some(claim) => Err(Refusal::QuantityOutOfRange { row: Some(claim.merged.key()) }),
-            None => Ok(()),
+        if let Some(claim) = claims.iter().find(|claim| !self.has_room_for(claim.row, claim.more())) {
+            return Err(Refusal::QuantityOutOfRange { row: Some(claim.merged.key()) });
         }
+        for claim in claims.iter().filter(|claim| claim.more() > 0) {
+            self.expire_due_on(step, claim.row, |row| row.may_reserve(claim.more()));
+        }
+        Ok(())
     }
 
     /// Gives each line what is to be had of it now; returns those that are short.
-    fn measure(&self, claims: &mut [Claim<'_>]) -> Vec<ShortLine> {
+    fn measure(&mut self, claims: &mut [Claim<'_>]) -> Vec<ShortLine> {
         let mut short = Vec::new();
         for claim in claims {
-            let (sellable, requested) = (self.rows.get(claim.row).sellable().max(0), claim.merged.qty);
+            let requested = claim.merged.qty;
+            let sellable = self.sellable_for(claim.row, requested.saturating_sub(claim.own)).max(0);
             let available = sellable.saturating_add_unsigned(claim.own);
             claim.granted = requested.min(available.unsigned_abs());
             if claim.granted < requested {
@@ -146,9 +149,16 @@ impl Inventory {
         short
     }
 
-    /// Whether a row's reserved total has room for `qty` more.
-    pub(super) fn may_reserve(&self, row: u32, qty: u64) -> bool {
-        self.rows.get(row).reserved + qty <= MAX_TOTAL
+    /// What can be sold of a row. Where that is less than `wanted`, what holds that are over reserve of it counts as well.
+    pub(super) fn sellable_for(&mut self, row: u32, wanted: u64) -> i64 {
+        let sellable = self.rows.get(row).sellable();
+        if sellable >= signed(wanted) { sellable } else { sellable.saturating_add_unsigned(self.due_on(row)) }
+    }
+
+    /// Whether a row's reserved total has room for `qty` more, without what holds that are over reserve of it.
+    pub(super) fn has_room_for(&mut self, row: u32, qty: u64) -> bool {
+        let total = self.rows.get(row).reserved + qty;
+        total <= MAX_TOTAL || total - self.due_on(row) <= MAX_TOTAL
     }
 
     pub(super) fn deadline_of(&self, ttl_ms: Option<u64>) -> Option<ClusterTime> {

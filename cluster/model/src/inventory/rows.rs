@@ -68,6 +68,11 @@ impl Row {
         self.sendable().saturating_add_unsigned(self.policy.backorder_limit)
     }
 
+    /// Whether a hold may take `qty` units: they are to be had, and the reserved total has room for them.
+    pub fn may_reserve(&self, qty: u64) -> bool {
+        self.sellable() >= signed(qty) && self.reserved + qty <= MAX_TOTAL
+    }
+
     /// What a transfer could take: goods that are there and not kept back.
     pub fn sendable(&self) -> i64 {
         self.available.saturating_sub_unsigned(self.policy.safety_stock)

@@ -38,15 +38,16 @@ impl Inventory {
         }
         let ix = self.known_row(name)?;
         self.check_version(ix, expected_version)?;
-        let is_short = |row: &Row| delta < 0 && row.available.saturating_add(delta) < 0;
-        if is_short(self.rows.get(ix)) {
+        let fits = |row: &Row| delta > 0 || row.available.saturating_add(delta) >= 0;
+        if !fits(self.rows.get(ix)) {
+            let available = self.rows.get(ix).available.saturating_add_unsigned(self.due_on(ix));
+            if available.saturating_add(delta) < 0 {
+                return Err(Refusal::BelowZero { available, delta });
+            }
             // Ending holds moves the row on, so the version was checked before, against what the caller saw.
-            self.expire_due_on(step, &[ix]);
+            self.expire_due_on(step, ix, fits);
         }
         let row = self.rows.get(ix);
-        if is_short(row) {
-            return Err(Refusal::BelowZero { available: row.available, delta });
-        }
         let adjusted = row.adjusted.saturating_add(delta);
         self.check_room(ix, delta, adjusted.unsigned_abs())?;
         self.book(step, by, ix, (MovementKind::Adjusted, delta, Cause::Row), |row| {

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::rows::signed;
+use super::rows::{Row, signed};
 use super::transfers::Transfer;
 use super::{By, Decision, Done, Inventory, RowName, Step};
 use crate::{
@@ -155,14 +155,16 @@ impl Inventory {
     }
 
     fn check_sendable(&mut self, step: &mut Step, from: u32, qty: u64) -> Result<(), Refusal> {
-        if self.rows.get(from).sendable() < signed(qty) {
-            self.expire_due_on(step, &[from]);
+        let fits = |row: &Row| row.sendable() >= signed(qty);
+        if fits(self.rows.get(from)) {
+            return Ok(());
         }
-        let sendable = self.rows.get(from).sendable();
+        let sendable = self.rows.get(from).sendable().saturating_add_unsigned(self.due_on(from));
         if sendable < signed(qty) {
             let line = ShortLine { row: self.row_key(from), requested: qty, available: sendable.max(0) };
             return Err(Refusal::InsufficientStock { lines: vec![line], omitted: 0 });
         }
+        self.expire_due_on(step, from, fits);
         Ok(())
     }
 

@@ -140,12 +140,42 @@ impl Naive {
         }
     }
 
-    pub(super) fn expire_due_on(&mut self, rows: &[RowKey]) {
+    /// What holds that are over still reserve of a row.
+    pub(super) fn due_on(&self, row: &RowKey) -> i128 {
+        let due = self.due();
+        let lines = due.iter().flat_map(|hold| &hold.lines).filter(|line| line.row == *row);
+        lines.map(|line| i128::from(line.reserved)).sum()
+    }
+
+    /// Expires holds on a row that are over, one after another, until it fits.
+    pub(super) fn expire_due_on(&mut self, row: &RowKey, fits: impl Fn(&Self) -> bool) {
         for hold in self.due() {
-            if hold.lines.iter().any(|line| line.reserved > 0 && rows.contains(&line.row)) {
+            let is_there = hold.lines.iter().any(|line| line.reserved > 0 && line.row == *row);
+            if is_there && !fits(self) {
                 self.expire(hold.id);
             }
         }
+    }
+
+    /// Ends the holds that are in the way of a claim on these rows; undone when the claim comes to nothing.
+    pub(super) fn claim(
+        &mut self,
+        parts: &[(RowKey, u64)],
+        change: impl FnOnce(&mut Self),
+    ) -> Result<(), Refusal> {
+        let before = self.clone();
+        for (row, qty) in parts.iter().filter(|(_, qty)| *qty > 0) {
+            let qty = i128::from(*qty);
+            self.expire_due_on(row, |naive| {
+                naive.sellable(row) >= qty && naive.reserved(row) + qty <= i128::from(MAX_TOTAL)
+            });
+        }
+        self.unless_too_large(change).inspect_err(|_| *self = before)
+    }
+
+    /// What could be sold of a row if every hold on it that is over had ended.
+    pub(super) fn to_be_had(&self, row: &RowKey) -> i128 {
+        self.sellable(row) + self.due_on(row)
     }
 
     fn expire(&mut self, id: HoldId) {
@@ -215,17 +245,14 @@ impl Naive {
         merged?;
         self.check_shape(&asked)?;
         self.check_rows(&asked.lines)?;
-        let rows: Vec<RowKey> = asked.lines.iter().map(|(row, _)| row.clone()).collect();
-        if !self.short(&asked.lines).is_empty() {
-            self.expire_due_on(&rows);
-        }
         let short = self.short(&asked.lines);
         let granted = self.lines_of(&asked.lines);
         if !short.is_empty() && (!allow_partial || granted.iter().all(|line| line.granted == 0)) {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
         }
         let deadline = ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms));
-        self.unless_too_large(|naive| naive.make(*id, asked, (None, deadline), granted, &who))?;
+        let parts: Vec<_> = granted.iter().map(|line| (line.row.clone(), line.granted)).collect();
+        self.claim(&parts, |naive| naive.make(*id, asked, (None, deadline), granted, &who))?;
         Ok((self.hold_outcome(*id), None))
     }
 
@@ -255,11 +282,11 @@ impl Naive {
 
     /// The lines that ask for more than can be sold.
     fn short(&self, lines: &[(RowKey, u64)]) -> Vec<ShortLine> {
-        let short = lines.iter().filter(|(row, qty)| self.sellable(row) < i128::from(*qty));
+        let short = lines.iter().filter(|(row, qty)| self.to_be_had(row) < i128::from(*qty));
         let named = short.map(|(row, qty)| ShortLine {
             row: row.clone(),
             requested: *qty,
-            available: signed(self.sellable(row).max(0)),
+            available: signed(self.to_be_had(row).max(0)),
         });
         named.collect()
     }
@@ -267,7 +294,7 @@ impl Naive {
     /// Each line with as much of it as can be sold.
     fn lines_of(&self, lines: &[(RowKey, u64)]) -> Vec<HoldLineView> {
         let line = |(row, requested): &(RowKey, u64)| {
-            let granted = self.sellable(row).clamp(0, i128::from(*requested));
+            let granted = self.to_be_had(row).clamp(0, i128::from(*requested));
             let granted = u64::try_from(granted).expect("between 0 and what was asked for");
             HoldLineView {
                 row: row.clone(),
@@ -340,9 +367,6 @@ impl Naive {
         if !gone.is_empty() {
             return Err(Refusal::UnknownItem { rows: gone, omitted: 0 });
         }
-        if !self.short(&parts).is_empty() {
-            self.expire_due_on(&rows);
-        }
         let short = self.short(&parts);
         if !short.is_empty() {
             return Err(Refusal::InsufficientStock { lines: short, omitted: 0 });
@@ -350,7 +374,7 @@ impl Naive {
         let taken: u128 = parts.iter().map(|&(_, qty)| u128::from(qty)).sum();
         let expired: u128 = hold.lines.iter().map(|line| u128::from(line.expired)).sum();
         let ended_by = if taken == expired { EndedBy::Confirm } else { EndedBy::Expiry };
-        self.unless_too_large(|naive| {
+        self.claim(&parts, |naive| {
             naive.change(hold.id, &parts, None, MovementKind::Reserved, &who, |line, qty| {
                 line.expired -= qty;
                 line.reserved += qty;

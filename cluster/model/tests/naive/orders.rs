@@ -163,7 +163,7 @@ impl Naive {
         self.check_shape(&asked)?;
         self.check_goods(&asked.lines, &[])?;
         let deadline = ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms));
-        self.unless_too_large(|naive| naive.take_goods(hold, asked.clone(), id, deadline, who))?;
+        self.claim(&asked.lines, |naive| naive.take_goods(hold, asked.clone(), id, deadline, who))?;
         let (status, seq) = (OrderStatus::Placed, Seq(0));
         let order = Order {
             id,
@@ -190,12 +190,12 @@ impl Naive {
     }
 
     /// How many of a row can be had by an order that has some of it already.
-    fn to_be_had(&self, row: &RowKey, own: &[(RowKey, u64)]) -> i128 {
-        i128::from(of_row(own, row)) + self.sellable(row).max(0)
+    fn to_be_had_by(&self, own: &[(RowKey, u64)], row: &RowKey) -> i128 {
+        i128::from(of_row(own, row)) + self.to_be_had(row).max(0)
     }
 
-    /// Whether all of the lines can be had, after what is over has ended.
-    fn check_goods(&mut self, lines: &[(RowKey, u64)], own: &[(RowKey, u64)]) -> Result<(), Refusal> {
+    /// Whether all of the lines can be had.
+    fn check_goods(&self, lines: &[(RowKey, u64)], own: &[(RowKey, u64)]) -> Result<(), Refusal> {
         let unknown: Vec<RowKey> =
             lines.iter().map(|(row, _)| row).filter(|row| self.row(row).is_none()).cloned().collect();
         if !unknown.is_empty() {
@@ -208,10 +208,6 @@ impl Naive {
         if !retired.is_empty() {
             return Err(Refusal::ItemRetired { rows: retired, omitted: 0 });
         }
-        let rows: Vec<RowKey> = lines.iter().map(|(row, _)| row.clone()).collect();
-        if !self.short_of(lines, own).is_empty() {
-            self.expire_due_on(&rows);
-        }
         match self.short_of(lines, own) {
             short if short.is_empty() => Ok(()),
             short => Err(Refusal::InsufficientStock { lines: short, omitted: 0 }),
@@ -219,11 +215,11 @@ impl Naive {
     }
 
     fn short_of(&self, lines: &[(RowKey, u64)], own: &[(RowKey, u64)]) -> Vec<ShortLine> {
-        let short = lines.iter().filter(|(row, qty)| self.to_be_had(row, own) < i128::from(*qty));
+        let short = lines.iter().filter(|(row, qty)| self.to_be_had_by(own, row) < i128::from(*qty));
         let named = short.map(|(row, qty)| ShortLine {
             row: row.clone(),
             requested: *qty,
-            available: signed(self.to_be_had(row, own)),
+            available: signed(self.to_be_had_by(own, row)),
         });
         named.collect()
     }
@@ -271,15 +267,14 @@ impl Naive {
         self.check_shape(&asked)?;
         let own = self.open_lines(order.hold);
         self.check_goods(&asked.lines, &own)?;
-        let before = self.clone();
+        let more = asked.lines.iter().map(|(row, qty)| (row.clone(), qty.saturating_sub(of_row(&own, row))));
+        let more: Vec<(RowKey, u64)> = more.collect();
         let reason = Reason::new("the order's lines were replaced").expect("a reason");
         let giving_back = Who { reason: Some(reason), ..who.clone() };
-        self.give_back(order.hold, &own, &giving_back);
-        let taken = self.unless_too_large(|naive| naive.take_goods(hold, asked, id, old.deadline, who));
-        if let Err(refusal) = taken {
-            *self = before;
-            return Err(refusal);
-        }
+        self.claim(&more, |naive| {
+            naive.give_back(order.hold, &own, &giving_back);
+            naive.take_goods(hold, asked, id, old.deadline, who);
+        })?;
         self.change_order(id, |order| order.hold = hold);
         self.tell(id, OrderEventKind::LinesReplaced, None, who);
         self.order_done(id)

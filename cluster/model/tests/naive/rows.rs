@@ -161,15 +161,15 @@ impl Naive {
         }
         self.known(row)?;
         self.check_version(row, expected_version)?;
-        if delta < 0 && self.available(row) + delta < 0 {
-            self.expire_due_on(std::slice::from_ref(row));
-        }
-        let available = self.available(row);
+        let available = self.available(row) + self.due_on(row);
         if delta < 0 && available + delta < 0 {
             return Err(Refusal::BelowZero { available: signed(available), delta: signed(delta) });
         }
         if !fits(delta) {
             return Err(Refusal::QuantityOutOfRange { row: Some(row.clone()) });
+        }
+        if delta < 0 {
+            self.expire_due_on(row, |naive| naive.available(row) + delta >= 0);
         }
         self.unless_too_large(|naive| naive.book(row, MovementKind::Adjusted, delta, Cause::Row, &who))?;
         Ok((self.row_outcome(row), None))
@@ -256,17 +256,17 @@ impl Naive {
 
     pub(super) fn remove(&mut self, row: &RowKey, who: Who) -> Decision {
         self.known(row)?;
-        if !self.is_empty(row) {
-            self.expire_due_on(std::slice::from_ref(row));
-        }
-        if !self.is_empty(row) {
+        let on_hand = self.known(row)?.on_hand();
+        let (reserved, in_transit) = (self.reserved(row) - self.due_on(row), self.in_transit(row));
+        if (on_hand, reserved, in_transit) != (0, 0, 0) {
             return Err(Refusal::NotEmpty {
                 row: row.clone(),
-                on_hand: signed(self.known(row)?.on_hand()),
-                reserved: unsigned(self.reserved(row)),
-                in_transit: unsigned(self.in_transit(row)),
+                on_hand: signed(on_hand),
+                reserved: unsigned(reserved),
+                in_transit: unsigned(in_transit),
             });
         }
+        self.expire_due_on(row, |_| false);
         if !self.known(row)?.retired {
             self.retire(row, who.clone())?;
         }
@@ -274,9 +274,5 @@ impl Naive {
         let view = self.row_view(row).expect("the row was looked up");
         self.rows.retain(|other| other.key != *row);
         Ok((Outcome::Removed(view), None))
-    }
-
-    fn is_empty(&self, row: &RowKey) -> bool {
-        self.available(row) == 0 && self.reserved(row) == 0 && self.in_transit(row) == 0
     }
 }

@@ -98,14 +98,14 @@ impl Naive {
         if self.known(&to)?.retired {
             return Err(Refusal::ItemRetired { rows: vec![to], omitted: 0 });
         }
-        if self.sendable(&from) < i128::from(new.view.qty) {
-            self.expire_due_on(std::slice::from_ref(&from));
-        }
-        if self.sendable(&from) < i128::from(new.view.qty) {
-            let available = signed(self.sendable(&from).max(0));
+        let qty = i128::from(new.view.qty);
+        let sendable = self.sendable(&from) + self.due_on(&from);
+        if sendable < qty {
+            let available = signed(sendable.max(0));
             let line = ShortLine { row: from, requested: new.view.qty, available };
             return Err(Refusal::InsufficientStock { lines: vec![line], omitted: 0 });
         }
+        self.expire_due_on(&from, |naive| naive.sendable(&from) >= qty);
         Ok(())
     }
 
