@@ -1,9 +1,6 @@
-//! Tests of what is on disk: the log and its recovery, snapshots, ledger, identity, and a disk that fails.
+//! Tests of what is on disk beside the log: snapshots, ledger, identity; and the consensus library's own of all of it.
 
-mod damage;
-mod failing_disk;
 mod files;
-mod log;
 mod suite;
 
 use std::sync::Arc;
