@@ -22,6 +22,12 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// What the file system says, with the file's name.
     fn create(&self, name: &str) -> io::Result<Self::File>;
 
+    /// Makes an empty file where there is none. Of two who do so at once, one is refused.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when there is one; else what the file system says, with the file's name.
+    fn create_new(&self, name: &str) -> io::Result<Self::File>;
+
     /// Opens a file that is there.
     ///
     /// # Errors

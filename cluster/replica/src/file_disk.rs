@@ -64,6 +64,10 @@ impl Disk for FileDisk {
         self.open(name)
     }
 
+    fn create_new(&self, name: &str) -> io::Result<OpenFile> {
+        self.open_with(name, OpenOptions::new().read(true).append(true).create_new(true))
+    }
+
     fn open(&self, name: &str) -> io::Result<OpenFile> {
         self.open_with(name, OpenOptions::new().read(true).append(true))
     }

@@ -10,10 +10,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
-use crate::disk::{Disk, read_whole, replace};
+use crate::disk::{Disk, DiskFile, read_whole};
 use crate::types::ClusterId;
 
 const FILE: &str = "identity";
+
+/// Whoever writes the file makes this one first, which only one can: the other must look again at what was written.
+const NEXT_FILE: &str = "identity.partial";
+
 const LOCK_FILE: &str = "lock";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ struct Content {
 pub struct Identity<D: Disk> {
     disk: D,
     content: Mutex<Content>,
+    /// Held by whoever writes, so that of two tasks the later one sees what the earlier one wrote.
+    writing: Mutex<()>,
 }
 
 fn wrong(text: String) -> io::Error {
@@ -34,7 +40,8 @@ fn wrong(text: String) -> io::Error {
 }
 
 impl<D: Disk> Identity<D> {
-    /// The identity of a directory that has one.
+    /// The identity of a directory that has one, and that nobody else uses: what is left of a writing that was cut short
+    /// is removed.
     ///
     /// # Errors
     /// When it has none, is another member's, or is damaged: one line.
@@ -43,20 +50,19 @@ impl<D: Disk> Identity<D> {
         if !names.iter().any(|name| name == FILE) {
             return Err(wrong("this directory is no member's: it has no identity file".to_owned()));
         }
-        let content = decode(&read_whole(&disk, FILE)?).ok_or_else(|| {
-            wrong(
-                "the identity file is damaged: it is not known whose directory this is; start with an empty directory, a \
-                 new id and --join"
-                    .to_owned(),
-            )
-        })?;
+        let content = read(&disk)?;
         if content.node != node {
             let owner = content.node;
             return Err(wrong(format!(
                 "this directory is member {owner}'s, but this node was started as {node}"
             )));
         }
-        Ok(Self { disk, content: Mutex::new(content) })
+        remove_next(&disk, &names)?;
+        Ok(Self::with(disk, content))
+    }
+
+    fn with(disk: D, content: Content) -> Self {
+        Self { disk, content: Mutex::new(content), writing: Mutex::default() }
     }
 
     /// The identity of a directory; a new one, with `incarnation`, when the directory is empty.
@@ -76,9 +82,10 @@ impl<D: Disk> Identity<D> {
                  directory, a new id and --join"
             )));
         }
+        remove_next(&disk, &names)?;
         let content = Content { cluster: None, node, incarnation };
-        replace(&disk, FILE, &encode(content))?;
-        Ok(Self { disk, content: Mutex::new(content) })
+        write(&disk, |is_there| if is_there { Err(busy()) } else { Ok(content) })?;
+        Ok(Self::with(disk, content))
     }
 
     /// The cluster; none while there is none.
@@ -91,16 +98,18 @@ impl<D: Disk> Identity<D> {
         self.content.lock().incarnation
     }
 
-    /// Writes down the cluster that this member belongs to from now on. Blocks.
+    /// Writes down the cluster that this member belongs to from now on. Of two who do so at once with different clusters,
+    /// one is refused. Blocks.
     ///
     /// # Errors
     /// When it belongs to another, or the file cannot be written.
     pub fn found(&self, cluster: ClusterId) -> io::Result<()> {
-        match self.cluster() {
-            Some(known) if known == cluster => Ok(()),
-            Some(known) => Err(wrong(format!("this directory belongs to cluster {known}, not {cluster}"))),
-            None => self.write(cluster),
-        }
+        self.write(cluster, |known| match known {
+            Some(known) if known != cluster => {
+                Err(wrong(format!("this directory belongs to cluster {known}, not {cluster}")))
+            }
+            _ => Ok(()),
+        })
     }
 
     /// Writes down another cluster in place of the one that was lost. Blocks.
@@ -108,15 +117,67 @@ impl<D: Disk> Identity<D> {
     /// # Errors
     /// When the file cannot be written.
     pub fn refound(&self, cluster: ClusterId) -> io::Result<()> {
-        self.write(cluster)
+        self.write(cluster, |_| Ok(()))
     }
 
-    fn write(&self, cluster: ClusterId) -> io::Result<()> {
+    fn write(
+        &self,
+        cluster: ClusterId,
+        check: impl Fn(Option<ClusterId>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let _turn = self.writing.lock();
+        let known = self.cluster();
+        check(known)?;
+        if known == Some(cluster) {
+            return Ok(());
+        }
         let content = Content { cluster: Some(cluster), ..*self.content.lock() };
-        replace(&self.disk, FILE, &encode(content))?;
+        write(&self.disk, |_| {
+            // What another one who opened this directory has written counts, not what is remembered here.
+            check(read(&self.disk)?.cluster)?;
+            Ok(content)
+        })?;
         *self.content.lock() = content;
         Ok(())
     }
+}
+
+/// Writes the file anew with what `content` says, which is told whether there is one. Nobody else writes meanwhile.
+fn write<D: Disk>(disk: &D, content: impl FnOnce(bool) -> io::Result<Content>) -> io::Result<()> {
+    let mut file = disk.create_new(NEXT_FILE).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => busy(),
+        _ => error,
+    })?;
+    let is_there = disk.list().map(|names| names.iter().any(|name| name == FILE));
+    let written = is_there.and_then(content).and_then(|content| {
+        file.append(&encode(content))?;
+        file.sync()?;
+        disk.rename(NEXT_FILE, FILE)
+    });
+    if written.is_err() {
+        // When that fails too, the next start removes it; the first error says more.
+        let _ = disk.remove(NEXT_FILE);
+    }
+    written?;
+    disk.sync_dir()
+}
+
+fn read<D: Disk>(disk: &D) -> io::Result<Content> {
+    decode(&read_whole(disk, FILE)?).ok_or_else(|| {
+        wrong(
+            "the identity file is damaged: it is not known whose directory this is; start with an empty directory, a \
+             new id and --join"
+                .to_owned(),
+        )
+    })
+}
+
+fn remove_next<D: Disk>(disk: &D, names: &[String]) -> io::Result<()> {
+    if names.iter().any(|name| name == NEXT_FILE) { disk.remove(NEXT_FILE) } else { Ok(()) }
+}
+
+fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "the identity file is being written by somebody else")
 }
 
 fn encode(content: Content) -> Vec<u8> {

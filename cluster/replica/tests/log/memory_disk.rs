@@ -25,13 +25,18 @@ struct Inner {
     syncs_left: Option<u64>,
     are_removals_refused: bool,
     during_sync: Option<Job>,
+    before_create: Option<Watcher>,
     /// Bytes that still fit.
     room: Option<usize>,
     syncs: u64,
     appends: u64,
+    largest_read: usize,
     /// Jobs wait here while the lanes are held.
     held: Option<VecDeque<Job>>,
 }
+
+/// Is told the names of files.
+type Watcher = Arc<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Clone)]
 enum Renaming {
@@ -87,6 +92,16 @@ impl MemoryDisk {
     /// Does `what` while the next sync is under way.
     pub fn during_next_sync(&self, what: impl FnOnce() + Send + 'static) {
         self.0.lock().during_sync = Some(Box::new(what));
+    }
+
+    /// Tells `watcher` the name of each file right before it is made.
+    pub fn before_create(&self, watcher: impl Fn(&str) + Send + Sync + 'static) {
+        self.0.lock().before_create = Some(Arc::new(watcher));
+    }
+
+    /// Bytes of the largest piece that was read at once.
+    pub fn largest_read(&self) -> usize {
+        self.0.lock().largest_read
     }
 
     /// No file can be removed from now on.
@@ -219,11 +234,21 @@ impl Disk for MemoryDisk {
     type Lane = MemoryLane;
 
     fn create(&self, name: &str) -> io::Result<MemoryFile> {
+        let watcher = self.0.lock().before_create.clone();
+        watcher.into_iter().for_each(|watcher| watcher(name));
         let mut inner = self.0.lock();
         inner.change()?;
         let content = Arc::default();
         inner.rename(Renaming::Made(name.to_owned(), Arc::clone(&content)));
         Ok(MemoryFile { disk: self.clone(), content })
+    }
+
+    fn create_new(&self, name: &str) -> io::Result<MemoryFile> {
+        let is_taken = self.0.lock().names.contains_key(name);
+        if is_taken {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{name} is there already")));
+        }
+        self.create(name)
     }
 
     fn open(&self, name: &str) -> io::Result<MemoryFile> {
@@ -319,6 +344,9 @@ impl DiskFile for MemoryFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut inner = self.disk.0.lock();
+        inner.largest_read = inner.largest_read.max(buffer.len());
+        drop(inner);
         let content = self.content.lock();
         let start = usize::try_from(offset).map_err(io::Error::other)?.min(content.bytes.len());
         let length = buffer.len().min(content.bytes.len() - start);
