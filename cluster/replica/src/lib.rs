@@ -20,6 +20,7 @@ mod peers;
 mod proposer;
 mod queue;
 mod reads;
+mod rebuild;
 mod recover;
 mod replica;
 mod service;
@@ -33,6 +34,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod types;
+mod window;
 mod wire;
 
 pub use error::{AdminError, LedgerError, ReadError, StartError, SubmitError, Submitted};

@@ -91,11 +91,7 @@ impl<H: Host> RaftStateMachine<Types<H>> for Machine<H> {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Self::SnapshotBuilder> {
-        // A snapshot lets the log be cut, and the log is what the ledger would be rebuilt from.
-        if self.state.ledger.gap().is_some() && !force {
-            return None;
-        }
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Self::SnapshotBuilder> {
         Some(self.get_snapshot_builder().await)
     }
 
@@ -119,10 +115,10 @@ impl<H: Host> RaftStateMachine<Types<H>> for Machine<H> {
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
-        let name = snapshot.name.clone();
+        let file = snapshot.clone();
         let ledger = self.state.ledger.clone();
         let load = move || {
-            let (head, inventory) = snapshots.load(&name)?;
+            let (head, inventory) = snapshots.take_loaded(&file)?;
             ledger.note_snapshot(inventory.last_seq(), inventory.ledger_start()).map_err(io::Error::other)?;
             Ok::<_, io::Error>((head, inventory))
         };

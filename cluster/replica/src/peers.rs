@@ -123,18 +123,28 @@ impl<H: Host> Peers<H> {
         }
     }
 
-    /// Asks any member for ledger blocks after `after` and up to `upto`; none when nobody has the next one.
-    pub async fn ledger_blocks(&self, after: Seq, upto: Seq) -> Option<Vec<(Seq, Bytes)>> {
-        let peers: Vec<Peer> = self.0.state.look(|at| at.membership.peers.values().cloned().collect());
-        for peer in peers.into_iter().filter(|peer| peer.member.id != self.0.me.member.id) {
-            let asked = self.call_peer(&peer, Channel::Bulk, Ask::LedgerBlocks { after, upto }, BULK_TIMEOUT);
-            if let Ok(Answer::LedgerBlocks(blocks)) = asked.await
-                && !blocks.is_empty()
-            {
-                return Some(blocks.into_iter().map(|(seq, Blob(bytes))| (seq, bytes)).collect());
+    /// Asks a member for ledger blocks after `after` and up to `upto`: see [`Ask::LedgerBlocks`].
+    pub async fn ledger_blocks(
+        &self,
+        peer: &Peer,
+        after: Seq,
+        upto: Seq,
+    ) -> Result<Vec<(Seq, Bytes)>, CallError> {
+        let ask = Ask::LedgerBlocks { after, upto };
+        match self.call_peer(peer, Channel::Bulk, ask, BULK_TIMEOUT).await? {
+            Answer::LedgerBlocks(blocks) => {
+                Ok(blocks.into_iter().map(|(seq, Blob(bytes))| (seq, bytes)).collect())
             }
+            _ => Err(CallError::Senseless),
         }
-        None
+    }
+
+    /// All other members of the cluster.
+    pub fn others(&self) -> Vec<Peer> {
+        let me = self.0.me.member.id;
+        self.0
+            .state
+            .look(|at| at.membership.peers.values().filter(|peer| peer.member.id != me).cloned().collect())
     }
 
     /// A member of the cluster.
@@ -326,10 +336,12 @@ async fn send_snapshot<H: Host>(
     file: &SnapshotFile,
 ) -> Result<VoteRecord, CallError> {
     let inner = &link.peers.0;
+    let (snapshots, name) = (inner.snapshots.clone(), file.name.clone());
+    let outgoing = Arc::new(inner.disk.run(move || snapshots.open_to_send(&name)).await?);
     let mut offset = 0;
     loop {
-        let (snapshots, name) = (inner.snapshots.clone(), file.name.clone());
-        let part = inner.disk.run(move || snapshots.read_part(&name, offset, SNAPSHOT_PART_BYTES)).await?;
+        let reading = outgoing.clone();
+        let part = inner.disk.run(move || reading.part(offset, SNAPSHOT_PART_BYTES)).await?;
         let end = offset + part.len() as u64;
         let is_last = end >= file.size_bytes;
         let ask = Ask::SnapshotPart {

@@ -155,7 +155,7 @@ impl<H: Host> Replica<H> {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn history(&self, from: Seq, limit: usize) -> Result<Vec<Movement>, LedgerError> {
-        let start = self.read(Inventory::ledger_start);
+        let start = self.ledger_start();
         let mut found = self.0.state.ledger.history(from, limit)?;
         found.retain(|movement| movement.seq >= start);
         Ok(found)
@@ -170,9 +170,15 @@ impl<H: Host> Replica<H> {
         self.0.state.ledger.at(last, seq)
     }
 
-    /// The ledger is trimmed block by block, but what is to be seen of it starts at one sequence everywhere.
+    /// The first movement that is to be had of this member: the same on every member, unless this one has lost a part
+    /// of its ledger that no other has either.
+    pub fn ledger_start(&self) -> Seq {
+        self.read(Inventory::ledger_start).max(self.0.state.ledger.start())
+    }
+
+    /// The ledger is trimmed block by block, but what is to be seen of it starts at one sequence.
     fn check_kept(&self, first: Seq) -> Result<(), LedgerError> {
-        let oldest = self.read(Inventory::ledger_start);
+        let oldest = self.ledger_start();
         if first < oldest { Err(LedgerError::Compacted { oldest }) } else { Ok(()) }
     }
 

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_model::codec;
-use openraft::alias::EntryOf;
+use holdfast_model::{Seq, codec};
+use openraft::alias::{EntryOf, InstantOf};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
-use openraft::{ChangeMembers, EntryPayload, Raft};
+use openraft::{ChangeMembers, EntryPayload, Instant, Raft};
 use parking_lot::Mutex;
 
 use crate::disk::Disk;
@@ -28,6 +29,9 @@ use crate::{Member, NodeId};
 
 /// How much of the ledger travels in one answer, in bytes.
 const LEDGER_ANSWER_BYTES: usize = 4 << 20;
+
+/// How long the next part of a snapshot is waited for: longer than its sender waits for an answer.
+const PART_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A learner that is at most this many entries behind the leader may become a voter.
 const CAUGHT_UP_ENTRIES: u64 = 100;
@@ -62,8 +66,11 @@ pub struct Inner<H: Host> {
     /// Whether, and why, this member has stopped.
     pub stop: Arc<Stop>,
     /// The snapshot that is being received.
-    pub incoming: Mutex<Option<Incoming<H::Disk>>>,
+    pub incoming: Mutex<Option<Received<H>>>,
 }
+
+/// A snapshot that is being received, and when its last part came.
+type Received<H> = (Incoming<<H as Host>::Disk>, InstantOf<Types<H>>);
 
 impl<H: Host> Service<H> {
     /// The service of a member.
@@ -102,11 +109,21 @@ impl<H: Host> Service<H> {
             Ask::SnapshotPart { name, offset, bytes, install } => {
                 self.take_part(name, offset, bytes.0, install).await
             }
-            Ask::LedgerBlocks { after, upto } => {
-                let blocks = self.0.state.ledger.blocks(after, upto, LEDGER_ANSWER_BYTES).map_err(invalid)?;
-                Ok(Answer::LedgerBlocks(blocks.into_iter().map(|(seq, bytes)| (seq, Blob(bytes))).collect()))
-            }
+            Ask::LedgerBlocks { after, upto } => self.ledger_blocks(after, upto).await,
         }
+    }
+
+    async fn ledger_blocks(&self, after: Seq, upto: Seq) -> Result<Answer, Refused> {
+        // Looked at first: what is not in the ledger then will not come from the log any more.
+        let applied = self.0.state.applied_seq();
+        let ledger = self.0.state.ledger.clone();
+        let read = move || ledger.blocks(after, upto, LEDGER_ANSWER_BYTES);
+        let blocks = self.0.disk.run(read).await.map_err(invalid)?;
+        let has_next = blocks.first().is_some_and(|(first, _)| *first <= after.next());
+        if !has_next && applied < upto {
+            return Err(Refused::Invalid(format!("it has applied movements up to {applied} only")));
+        }
+        Ok(Answer::LedgerBlocks(blocks.into_iter().map(|(seq, bytes)| (seq, Blob(bytes))).collect()))
     }
 
     fn placement(&self) -> ProbeAnswer {
@@ -206,11 +223,15 @@ impl<H: Host> Service<H> {
         bytes: Bytes,
         install: Option<VoteRecord>,
     ) -> Result<Answer, Refused> {
-        let end = offset + bytes.len() as u64;
-        let earlier = if offset == 0 { None } else { self.0.incoming.lock().take() };
+        let earlier = self.take_incoming(|(incoming, _)| offset == 0 || incoming.expects(&name, offset));
+        if offset > 0 && earlier.is_none() {
+            return Err(Refused::Invalid(format!(
+                "part {offset} of {name} does not follow what was received"
+            )));
+        }
         let snapshots = self.0.snapshots.clone();
         let write = move || {
-            let mut incoming = match earlier {
+            let mut incoming = match earlier.filter(|_| offset > 0) {
                 Some(incoming) => incoming,
                 None => snapshots.receive(&name)?,
             };
@@ -219,14 +240,37 @@ impl<H: Host> Service<H> {
         };
         let incoming = self.0.disk.run(write).await.map_err(invalid)?;
         let Some(vote) = install else {
-            *self.0.incoming.lock() = Some(incoming);
+            let end = incoming.size_bytes();
+            *self.0.incoming.lock() = Some((incoming, InstantOf::<Types<H>>::now()));
             return Ok(Answer::PartTaken(end));
         };
         let file = self.0.disk.run(move || incoming.finish()).await.map_err(invalid)?;
         let snapshot = snapshot_of::<H>(file).map_err(invalid)?;
         let installed = self.0.raft.install_full_snapshot(vote.vote::<H>(), snapshot).await;
+        // It may not have been wanted any more.
+        let snapshots = self.0.snapshots.clone();
+        self.0.disk.run(move || snapshots.forget_loaded()).await;
         let response = installed.map_err(|_| Refused::Stopped)?;
         Ok(Answer::Installed(VoteRecord::of::<H>(&response.vote)))
+    }
+
+    /// The snapshot that is being received, when it is the one that is meant.
+    fn take_incoming(&self, is_meant: impl FnOnce(&Received<H>) -> bool) -> Option<Incoming<H::Disk>> {
+        let mut slot = self.0.incoming.lock();
+        let is_meant = slot.as_ref().is_some_and(is_meant);
+        slot.take_if(|_| is_meant).map(|(incoming, _)| incoming)
+    }
+
+    /// Gives up a snapshot of which no part has come for so long that its sender must have given up too.
+    pub async fn drop_stale_incoming(&self) {
+        let is_stale = |(_, at): &Received<H>| at.elapsed() > PART_PATIENCE;
+        if let Some(stale) = self.take_incoming(is_stale) {
+            tracing::info!(
+                received_bytes = stale.size_bytes(),
+                "a snapshot was received in part only; it is dropped"
+            );
+            self.0.disk.run(move || drop(stale)).await;
+        }
     }
 
     /// Lets a member in: as a learner first, as a voter once it has caught up and `voter` is asked for.

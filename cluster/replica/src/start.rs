@@ -21,6 +21,7 @@ use crate::peers::Peers;
 use crate::proposer::{Proposer, WallClock};
 use crate::queue::Queue;
 use crate::reads::ReadRounds;
+use crate::rebuild;
 use crate::replica::{Inner, Replica};
 use crate::service::{self, Service};
 use crate::snapshot::Snapshots;
@@ -138,7 +139,7 @@ impl<H: Host> Replica<H> {
         detach::<H>(inner.reads.clone().run::<H>(inner.raft.clone(), inner.peers.clone()));
         detach::<H>(watch_for_end(self.clone()));
         detach::<H>(keep_house(self.clone(), options.snapshot_min_log_bytes));
-        detach::<H>(rebuild_ledger(self.clone()));
+        detach::<H>(rebuild::run(self.clone()));
         if suspect.load(Ordering::Acquire) {
             detach::<H>(clear_suspicion(self.clone(), suspect));
         }
@@ -240,6 +241,7 @@ async fn keep_house<H: Host>(replica: Replica<H>, min_log_bytes: u64) {
     let inner = &replica.0;
     while inner.stop.reason().is_none() {
         H::Runtime::sleep(HOUSEKEEPING).await;
+        inner.service.drop_stale_incoming().await;
         let newest = inner.files.snapshots.newest();
         let outgrown = newest.map_or(0, |file| file.size_bytes).max(min_log_bytes);
         if inner.state.log_bytes_since_snapshot() > outgrown && inner.raft.trigger().snapshot().await.is_err()
@@ -251,26 +253,6 @@ async fn keep_house<H: Host>(replica: Replica<H>, min_log_bytes: u64) {
             && inner.raft.trigger().purge_log(floor.index).await.is_err()
         {
             return;
-        }
-    }
-}
-
-/// Fetches ledger blocks that this member lacks from the others.
-async fn rebuild_ledger<H: Host>(replica: Replica<H>) {
-    let inner = &replica.0;
-    while inner.stop.reason().is_none() {
-        H::Runtime::sleep(HOUSEKEEPING).await;
-        while let Some((after, upto)) = inner.state.ledger.gap() {
-            let Some(blocks) = inner.peers.ledger_blocks(after, upto).await else { break };
-            let ledger = inner.state.ledger.clone();
-            if let Err(error) = inner.files.disk.run(move || ledger.fill(&blocks)).await {
-                tracing::warn!(%error, "ledger blocks from another member do not fit");
-                break;
-            }
-            if inner.state.ledger.gap().is_none() {
-                inner.state.ledger_filled();
-                tracing::info!(upto = upto.0, "the ledger is whole again");
-            }
         }
     }
 }

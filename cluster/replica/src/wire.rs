@@ -63,7 +63,8 @@ pub enum Ask {
         /// Set on the last part: install it, on behalf of the leader with this vote.
         install: Option<VoteRecord>,
     },
-    /// Ledger blocks that I lack.
+    /// Ledger blocks that I lack. An answer that begins later, or with nothing, says that the peer lacks them too and has
+    /// applied all of them.
     LedgerBlocks {
         /// Those after this sequence.
         after: Seq,
@@ -137,7 +138,7 @@ pub enum Answer {
     PartTaken(u64),
     /// To the last [`Ask::SnapshotPart`]: installed; the vote that the peer holds.
     Installed(VoteRecord),
-    /// To [`Ask::LedgerBlocks`]: blocks with their first sequence, in order, maybe not all.
+    /// To [`Ask::LedgerBlocks`]: blocks with their first sequence, in order and without a hole, maybe not all.
     LedgerBlocks(Vec<(Seq, Blob)>),
     /// No: the peer will not do this for the sender.
     Refused(Refused),

@@ -163,13 +163,14 @@ async fn snapshot(State(app): State<App>) -> Response {
 /// Checks the invariants on this node's state, and the state against this node's ledger.
 async fn audit(State(app): State<App>) -> Response {
     let frozen = app.replica().read(model::Inventory::freeze);
-    let replayed = match replay(&app, frozen.ledger_start(), frozen.last_seq()).await {
+    let start = app.replica().ledger_start().max(frozen.ledger_start());
+    let replayed = match replay(&app, start, frozen.last_seq()).await {
         Ok(replayed) => replayed,
         Err(refused) => return problem(&refused),
     };
     let checked = tokio::task::spawn_blocking(move || {
         let found = match replayed {
-            Ok(replay) => frozen.audit_with(&replay),
+            Ok(replay) => frozen.audit_from(start, &replay),
             Err(violation) => {
                 let mut found = frozen.audit();
                 found.violations.push(violation);

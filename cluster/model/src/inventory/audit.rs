@@ -68,11 +68,18 @@ impl Frozen {
     /// [`Self::last_seq`]. Of what is older than the start of a trimmed ledger, the balances are checked, not the sums.
     #[must_use]
     pub fn audit_with(&self, replay: &Replay) -> Audit {
+        self.audit_from(self.ledger_start(), replay)
+    }
+
+    /// As [`Self::audit_with`], of a ledger that was replayed from `start`, or before: one of which more is gone than was
+    /// trimmed.
+    #[must_use]
+    pub fn audit_from(&self, start: Seq, replay: &Replay) -> Audit {
         let mut audit = self.audit();
         audit.movements = (replay.last_seq().0 + 1).saturating_sub(replay.first_seq().0);
-        if !replay.covers(self.ledger_start()) || replay.last_seq() != self.last_seq() {
+        if !replay.covers(start) || replay.last_seq() != self.last_seq() {
             let [first, last] = [replay.first_seq(), replay.last_seq()];
-            let [start, end] = [self.ledger_start(), self.last_seq()];
+            let end = self.last_seq();
             audit.fault(4, || format!("records {first} to {last} were replayed of {start} to {end}"));
             return audit;
         }

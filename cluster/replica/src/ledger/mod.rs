@@ -2,7 +2,9 @@
 //!
 //! It holds nothing that cannot be had again: what was applied after the last flush is replayed from the log, and a
 //! database that will not open is set aside and fetched from the other members. Blocks are the same bytes under the same
-//! keys whoever writes them.
+//! keys whoever writes them. It is one run of movements without holes, but for one that is being filled: see `missing`.
+
+mod missing;
 
 use std::fs::File;
 use std::io;
@@ -10,10 +12,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use holdfast_model::{Actor, Movement, OrderEvent, PaymentId, Reason, Record, Reference, Seq, codec};
 use parking_lot::Mutex;
 
+use self::missing::Missing;
 use crate::LedgerError;
 
 /// Memory that sled may keep blocks in, in bytes.
@@ -26,9 +28,6 @@ const BLOCK_BYTES: usize = 7 << 10;
 /// What a record takes beside its texts, in bytes, at most.
 const RECORD_BYTES: usize = 160;
 
-/// In the tree of notes: the movements that are missing, as (after, up to).
-const GAP: &str = "gap";
-
 /// The ledger of one member. Cheap to clone: a handle.
 #[derive(Clone)]
 pub struct Ledger {
@@ -36,7 +35,9 @@ pub struct Ledger {
     db: sled::Db,
     blocks: sled::Tree,
     notes: sled::Tree,
-    gap: Arc<Mutex<Option<(Seq, Seq)>>>,
+    missing: Arc<Mutex<Missing>>,
+    /// Held by whoever changes what is missing. Those who read need not wait for that.
+    changing: Arc<Mutex<()>>,
 }
 
 fn damaged(error: impl std::fmt::Display) -> LedgerError {
@@ -102,12 +103,8 @@ impl Ledger {
         }));
         let (db, blocks, notes) =
             opened.map_err(|_| Unopened::Broken("sled panicked".to_owned()))?.map_err(Unopened::of)?;
-        let broken = |error: codec::CodecError| Unopened::Broken(format!("its notes: {error}"));
-        let gap = match notes.get(GAP).map_err(Unopened::of)? {
-            Some(bytes) => codec::decode(&bytes).map_err(broken)?,
-            None => None,
-        };
-        Ok(Self { dir: Arc::new(dir.to_owned()), db, blocks, notes, gap: Arc::new(Mutex::new(gap)) })
+        let missing = Arc::new(Mutex::new(Missing::read(&notes)?));
+        Ok(Self { dir: Arc::new(dir.to_owned()), db, blocks, notes, missing, changing: Arc::default() })
     }
 
     /// Writes the records of one entry, without making them durable. An entry is cut into blocks by what is in it alone,
@@ -149,88 +146,9 @@ impl Ledger {
     /// When the database cannot be read.
     pub fn last_seq(&self) -> Result<Seq, LedgerError> {
         match self.blocks.last().map_err(damaged)? {
-            Some((_, bytes)) => Ok(block(&bytes)?.last().map_or(Seq(0), Record::seq)),
+            Some((_, bytes)) => last_of(&bytes),
             None => Ok(Seq(0)),
         }
-    }
-
-    fn start(&self) -> Result<Seq, LedgerError> {
-        Ok(self.blocks.first().map_err(damaged)?.map_or(Seq(1), |(key, _)| seq_of(&key)))
-    }
-
-    /// Takes note of a state at `seq` that did not come from movements seen here: those that are missing between what is
-    /// there and that state are to be fetched. The ledger of that state starts at `start`.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
-    pub fn note_snapshot(&self, seq: Seq, start: Seq) -> Result<(), LedgerError> {
-        let mut gap = self.gap.lock();
-        let from = match *gap {
-            Some((after, _)) => after,
-            None => self.last_seq()?,
-        };
-        let from = from.max(Seq(start.0.saturating_sub(1)));
-        let next = if from < seq { Some((from, seq)) } else { None };
-        if next != *gap {
-            self.write_gap(next)?;
-            *gap = next;
-        }
-        Ok(())
-    }
-
-    fn write_gap(&self, gap: Option<(Seq, Seq)>) -> Result<(), LedgerError> {
-        self.notes.insert(GAP, codec::encode(&gap)).map_err(damaged)?;
-        self.flush()
-    }
-
-    /// The movements that are missing: those after the first and up to the second.
-    #[must_use]
-    pub fn gap(&self) -> Option<(Seq, Seq)> {
-        *self.gap.lock()
-    }
-
-    /// Takes blocks that another member sent, the first of which must be the next that is missing.
-    ///
-    /// # Errors
-    /// When they do not fit, or the database cannot be written.
-    pub fn fill(&self, blocks: &[(Seq, Bytes)]) -> Result<(), LedgerError> {
-        let mut gap = self.gap.lock();
-        let Some((mut after, upto)) = *gap else { return Ok(()) };
-        for (first, bytes) in blocks {
-            let records = block(bytes)?;
-            let follows = |(place, record): (u64, &Record)| record.seq().0 == first.0 + place;
-            let is_dense = !records.is_empty() && (0..).zip(&records).all(follows);
-            if !is_dense || *first > after.next() {
-                return Err(damaged(format!("a block of {first} does not follow {after}")));
-            }
-            self.blocks.insert(key(*first), bytes.as_ref()).map_err(damaged)?;
-            after = after.max(records.last().map_or(after, Record::seq));
-        }
-        let rest = (after < upto).then_some((after, upto));
-        self.write_gap(rest)?;
-        *gap = rest;
-        Ok(())
-    }
-
-    /// Blocks with movements after `after` and up to `upto`, as they are, about `max_bytes` of them.
-    ///
-    /// # Errors
-    /// When they are missing here too, or cannot be read.
-    pub fn blocks(&self, after: Seq, upto: Seq, max_bytes: usize) -> Result<Vec<(Seq, Bytes)>, LedgerError> {
-        self.check_gap(after.next(), after.next())?;
-        let gap = self.gap();
-        let (mut found, mut size) = (Vec::new(), 0);
-        for block in self.from(after.next())? {
-            let (first, bytes) = block?;
-            // What comes after a gap does not follow what came before it.
-            let beyond_gap = gap.is_some_and(|(missing, _)| first > missing && after <= missing);
-            if first > upto || beyond_gap || (size + bytes.len() > max_bytes && !found.is_empty()) {
-                break;
-            }
-            size += bytes.len();
-            found.push((first, Bytes::copy_from_slice(&bytes)));
-        }
-        Ok(found)
     }
 
     /// Records after `after`, at most `limit`, oldest first.
@@ -238,10 +156,7 @@ impl Ledger {
     /// # Errors
     /// When they are compacted, missing, or cannot be read.
     pub fn movements(&self, after: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
-        let oldest = self.start()?;
-        if after.next() < oldest && self.gap().is_none() {
-            return Err(LedgerError::Compacted { oldest });
-        }
+        self.check_kept(after.next())?;
         self.check_gap(after.next(), Seq(after.0.saturating_add(limit as u64)))?;
         let mut found = Vec::new();
         for entry in self.from(after.next())? {
@@ -306,20 +221,6 @@ impl Ledger {
         Ok(None)
     }
 
-    /// Drops movements before `before`, as far as whole blocks go.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn trim(&self, before: Seq) -> Result<(), LedgerError> {
-        let keys: Vec<sled::IVec> =
-            self.blocks.range(..=key(before)).keys().collect::<Result<_, _>>().map_err(damaged)?;
-        // The last of them is the block that `before` lies in: it is kept.
-        for key in keys.iter().take(keys.len().saturating_sub(1)) {
-            self.blocks.remove(key).map_err(damaged)?;
-        }
-        Ok(())
-    }
-
     /// Bytes on disk.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
@@ -331,12 +232,24 @@ impl Ledger {
         &self,
         seq: Seq,
     ) -> Result<impl Iterator<Item = Result<(Seq, sled::IVec), LedgerError>> + use<>, LedgerError> {
-        let start = self.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
-        let first = start.map_or_else(|| key(seq).to_vec(), |(key, _)| key.to_vec());
+        let before = self.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
+        let first = match before {
+            Some((first, bytes)) if last_of(&bytes)? >= seq => first.to_vec(),
+            _ => key(seq).to_vec(),
+        };
         Ok(self.blocks.range(first..).map(|entry| {
             let (key, bytes) = entry.map_err(damaged)?;
             Ok((seq_of(&key), bytes))
         }))
+    }
+
+    /// Whether the ledger reaches back to `first`.
+    fn check_kept(&self, first: Seq) -> Result<(), LedgerError> {
+        let start = self.start();
+        let is_open = self.gap().is_some();
+        let begin = if is_open { None } else { self.blocks.first().map_err(damaged)? };
+        let oldest = begin.map_or(start, |(key, _)| start.max(seq_of(&key)));
+        if first < oldest { Err(LedgerError::Compacted { oldest }) } else { Ok(()) }
     }
 
     /// Whether any of the movements `first` to `last` are missing.
@@ -366,10 +279,7 @@ impl<'a> Walk<'a> {
             && self.block.last().is_some_and(|last| seq <= last.seq());
         if !is_here {
             self.ledger.check_gap(seq, seq)?;
-            let oldest = self.ledger.start()?;
-            if seq < oldest {
-                return Err(LedgerError::Compacted { oldest });
-            }
+            self.ledger.check_kept(seq)?;
             let found = self.ledger.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
             self.block = found.map_or(Ok(Vec::new()), |(_, bytes)| block(&bytes))?;
         }
@@ -423,6 +333,11 @@ fn seq_of(key: &[u8]) -> Seq {
 
 fn block(bytes: &[u8]) -> Result<Vec<Record>, LedgerError> {
     codec::decode(bytes).map_err(|error| damaged(format!("a block: {error}")))
+}
+
+/// The last movement of a block.
+fn last_of(bytes: &[u8]) -> Result<Seq, LedgerError> {
+    Ok(block(bytes)?.last().map_or(Seq(0), Record::seq))
 }
 
 /// A name beside `dir` that nothing has yet.

@@ -10,10 +10,10 @@ use openraft::{OptionalSend, RaftLogReader};
 
 use super::memory::Place;
 use super::record::{self, Kind};
-use super::scan::Window;
 use super::{Log, segment_name};
 use crate::disk::{Disk, DiskFile};
 use crate::types::{Host, Types, VoteRecord};
+use crate::window::Window;
 
 /// What one reading gives at most, in bytes of records, so that it fits a message to a peer; a single larger entry is
 /// given alone.

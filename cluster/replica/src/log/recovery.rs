@@ -9,10 +9,10 @@ use holdfast_model::codec;
 
 use super::memory::{Limits, Memory};
 use super::replay::{Reached, Replay};
-use super::scan::Window;
 use super::{segment_name, segment_number, vote};
 use crate::disk::{Disk, DiskFile, read_whole, replace};
 use crate::types::Host;
+use crate::window::Window;
 
 /// Set while a part of the log was lost that may have been acknowledged.
 pub const SUSPECT_FILE: &str = "suspect";

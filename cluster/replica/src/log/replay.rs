@@ -4,9 +4,10 @@ use std::io;
 
 use super::memory::{Limits, Memory, Place, Segment, Slot};
 use super::record::{self, Flaw, Head, Kind};
-use super::scan::{Found, Records, Window};
+use super::scan::{Found, Records};
 use crate::disk::DiskFile;
 use crate::types::{Host, LogIdRecord};
+use crate::window::Window;
 
 /// How far a segment could be read.
 #[derive(Debug, PartialEq, Eq)]

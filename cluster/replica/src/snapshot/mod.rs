@@ -3,19 +3,28 @@
 //! ```text
 //! record { magic, head } | record of each chunk of the state | record { count }
 //! ```
-//! Each record is its length, its CRC-32 and its bytes, which start with the codec's format byte.
+//! Each record is its length, its CRC-32 and its bytes, which start with the codec's format byte. They are written and
+//! read one after another: beside the state itself a snapshot takes no memory to speak of.
+
+mod incoming;
+mod partial;
+mod records;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_model::{Digest, Frozen, Inventory, Seq, codec};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Disk, DiskFile, read_whole};
+pub use self::incoming::Incoming;
+use self::partial::Partial;
+use self::records::{Chunks, put};
+use crate::disk::{Disk, DiskFile};
 use crate::types::{LogIdRecord, MembershipRecord};
 
 const PREFIX: &str = "snapshot-";
-const PARTIAL: &str = ".partial";
 const MAGIC: &str = "holdfast snapshot";
 
 /// How many snapshots are kept: the log reaches back to the older one, so that a damaged newest one costs nothing.
@@ -53,6 +62,10 @@ pub struct Snapshots<D: Disk> {
     disk: D,
     /// Oldest first.
     files: Mutex<Vec<SnapshotFile>>,
+    /// The state of the snapshot that was received last, until it is installed.
+    loaded: Mutex<Option<(SnapshotFile, Inventory)>>,
+    /// How many were begun to be received: each is written under a name of its own.
+    received: AtomicU64,
 }
 
 fn broken(name: &str, what: impl std::fmt::Display) -> io::Error {
@@ -65,10 +78,12 @@ impl<D: Disk> Snapshots<D> {
     /// # Errors
     /// What the file system says.
     pub fn open(disk: D) -> io::Result<Self> {
-        for name in disk.list()?.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(PARTIAL)) {
+        let is_left = |name: &&String| name.starts_with(PREFIX) && name.ends_with(partial::SUFFIX);
+        for name in disk.list()?.iter().filter(is_left) {
             disk.remove(name)?;
         }
-        Ok(Self { disk, files: Mutex::default() })
+        let (files, loaded) = (Mutex::default(), Mutex::default());
+        Ok(Self { disk, files, loaded, received: AtomicU64::new(0) })
     }
 
     /// The newest snapshot that is whole, and its state; none when there is none. Damaged ones are set aside.
@@ -78,14 +93,18 @@ impl<D: Disk> Snapshots<D> {
     pub fn load_newest(&self) -> io::Result<Option<(SnapshotHead, Inventory)>> {
         let mut names: Vec<String> =
             self.disk.list()?.into_iter().filter(|name| name.starts_with(PREFIX)).collect();
-        // Names sort by index; each is read whole, so that the older one is known to be good as well.
+        // Names sort by index. The older ones are looked through as well, so that they are known to be good.
         let mut newest = None;
         while let Some(name) = names.pop() {
-            match self.load(&name) {
+            let read = match &newest {
+                None => self.load(&name).map(|(head, inventory)| (head, Some(inventory))),
+                Some(_) => self.check(&name).map(|head| (head, None)),
+            };
+            match read {
                 Ok((head, inventory)) => {
                     let size_bytes = self.disk.open(&name)?.size()?;
                     self.files.lock().insert(0, SnapshotFile { name, head: head.clone(), size_bytes });
-                    newest = newest.or(Some((head, inventory)));
+                    newest = newest.or(inventory.map(|inventory| (head, inventory)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     let aside = format!("damaged-{name}");
@@ -104,27 +123,40 @@ impl<D: Disk> Snapshots<D> {
     /// # Errors
     /// When it is damaged, or cannot be read.
     pub fn load(&self, name: &str) -> io::Result<(SnapshotHead, Inventory)> {
-        let bytes = read_whole(&self.disk, name)?;
-        let mut records = Records { name, rest: &bytes };
-        let head = records.head()?;
-        let mut chunks = Vec::new();
-        let mut count = 0_u64;
-        let end = loop {
-            let record = records.next()?;
-            if records.rest.is_empty() {
-                break record;
-            }
-            count += 1;
-            chunks.push(record.to_vec());
-        };
-        if codec::decode::<u64>(end).map_err(|error| broken(name, error))? != count {
-            return Err(broken(name, "records are missing"));
-        }
-        let inventory = Inventory::restore(chunks.into_iter()).map_err(|error| broken(name, error))?;
+        let (head, mut chunks) = Chunks::open(&self.disk, name)?;
+        let restored = Inventory::restore(chunks.by_ref());
+        // What is wrong with the file says more than what could not be made of it.
+        chunks.finish()?;
+        let inventory = restored.map_err(|error| broken(name, error))?;
         if inventory.digest() != head.digest || inventory.last_seq() != head.seq {
             return Err(broken(name, "the state is not the one that its head tells of"));
         }
         Ok((head, inventory))
+    }
+
+    /// Whether every record of a snapshot is as it was written.
+    fn check(&self, name: &str) -> io::Result<SnapshotHead> {
+        let (head, chunks) = Chunks::open(&self.disk, name)?;
+        chunks.finish()?;
+        Ok(head)
+    }
+
+    /// The state of a snapshot: the one that was made of it when it was received, or read again.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn take_loaded(&self, file: &SnapshotFile) -> io::Result<(SnapshotHead, Inventory)> {
+        let loaded = self.loaded.lock().take();
+        match loaded.filter(|(loaded, _)| loaded == file) {
+            Some((file, inventory)) => Ok((file.head, inventory)),
+            None => self.load(&file.name),
+        }
+    }
+
+    /// Drops the state of a snapshot that was received and not installed.
+    pub fn forget_loaded(&self) {
+        let loaded = self.loaded.lock().take();
+        drop(loaded);
     }
 
     /// The newest snapshot.
@@ -144,8 +176,7 @@ impl<D: Disk> Snapshots<D> {
     /// What the file system says.
     pub fn write(&self, head: SnapshotHead, state: &Frozen) -> io::Result<SnapshotFile> {
         let name = name_of(&head);
-        let partial = format!("{name}{PARTIAL}");
-        let mut file = self.disk.create(&partial)?;
+        let mut partial = Partial::create(&self.disk, &name)?;
         let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
         put(&codec::encode(&(MAGIC, &head)), &mut buffer);
         let mut count = 0_u64;
@@ -153,21 +184,19 @@ impl<D: Disk> Snapshots<D> {
             put(&chunk, &mut buffer);
             count += 1;
             if buffer.len() >= WRITE_BYTES {
-                file.append(&buffer)?;
+                partial.append(&buffer)?;
                 buffer.clear();
             }
         }
         put(&codec::encode(&count), &mut buffer);
-        file.append(&buffer)?;
-        file.sync()?;
-        let size_bytes = file.size()?;
-        self.keep(SnapshotFile { name, head, size_bytes }, &partial)
+        partial.append(&buffer)?;
+        let size_bytes = partial.sync()?;
+        self.keep(SnapshotFile { name, head, size_bytes }, partial)
     }
 
     /// Puts a finished file in its place.
-    fn keep(&self, file: SnapshotFile, partial: &str) -> io::Result<SnapshotFile> {
-        self.disk.rename(partial, &file.name)?;
-        self.disk.sync_dir()?;
+    fn keep(&self, file: SnapshotFile, partial: Partial<D>) -> io::Result<SnapshotFile> {
+        partial.place(&file.name)?;
         self.note(file.clone());
         let mut files = self.files.lock();
         while files.len() > KEPT {
@@ -185,108 +214,47 @@ impl<D: Disk> Snapshots<D> {
         files.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// A part of a snapshot file, to be sent.
+    /// Opens a snapshot file to be sent. It can be read to its end when a newer one takes its place meanwhile.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn read_part(&self, name: &str, offset: u64, max_bytes: usize) -> io::Result<Vec<u8>> {
-        let file = self.disk.open(name)?;
-        let mut bytes = vec![0; max_bytes];
-        let read = file.read_at(offset, &mut bytes)?;
-        bytes.truncate(read);
-        Ok(bytes)
+    pub fn open_to_send(&self, name: &str) -> io::Result<Outgoing<D>> {
+        self.disk.open(name).map(Outgoing)
     }
 
     /// Begins to receive a snapshot.
     ///
     /// # Errors
     /// When the name is not a snapshot's, or the file cannot be made.
-    pub fn receive(self: &std::sync::Arc<Self>, name: &str) -> io::Result<Incoming<D>> {
+    pub fn receive(self: &Arc<Self>, name: &str) -> io::Result<Incoming<D>> {
         let is_plain = name.starts_with(PREFIX)
             && name[PREFIX.len()..].bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         if !is_plain {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a snapshot"));
         }
-        let partial = format!("{name}-received{PARTIAL}");
-        let file = self.disk.create(&partial)?;
-        Ok(Incoming { snapshots: self.clone(), name: name.to_owned(), partial, file, size_bytes: 0 })
+        let number = self.received.fetch_add(1, Ordering::Relaxed);
+        let partial = Partial::create(&self.disk, &format!("{name}-received-{number}"))?;
+        Ok(Incoming::new(self.clone(), name, partial))
     }
 }
 
-/// A snapshot that is being received. Dropped half-way it leaves a file that the next start removes.
-pub struct Incoming<D: Disk> {
-    snapshots: std::sync::Arc<Snapshots<D>>,
-    name: String,
-    partial: String,
-    file: D::File,
-    size_bytes: u64,
-}
+/// A snapshot file that is being sent. Its calls block.
+pub struct Outgoing<D: Disk>(D::File);
 
-impl<D: Disk> Incoming<D> {
-    /// Takes the next part.
+impl<D: Disk> Outgoing<D> {
+    /// Up to `max_bytes` of the file from `offset`; fewer only at its end.
     ///
     /// # Errors
-    /// When it is not the next part of this snapshot, or cannot be written.
-    pub fn append(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if name != self.name || offset != self.size_bytes {
-            let text =
-                format!("part {offset} of {name} does not follow part {} of {}", self.size_bytes, self.name);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        self.file.append(bytes)?;
-        self.size_bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Checks what was received, and makes it durable.
-    ///
-    /// # Errors
-    /// When it is damaged, or cannot be written.
-    pub fn finish(mut self) -> io::Result<SnapshotFile> {
-        self.file.sync()?;
-        let (head, _) = self.snapshots.load(&self.partial)?;
-        let file = SnapshotFile { name: self.name, head, size_bytes: self.size_bytes };
-        if file.name != name_of(&file.head) {
-            return Err(broken(&file.name, "it is another one by its head"));
-        }
-        self.snapshots.keep(file, &self.partial)
+    /// What the file system says.
+    pub fn part(&self, offset: u64, max_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; max_bytes];
+        let read = self.0.read_at(offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 }
 
 fn name_of(head: &SnapshotHead) -> String {
     let (index, term) = head.last.map_or((0, 0), |last| (last.index, last.term));
     format!("{PREFIX}{index:020}-{term:020}")
-}
-
-fn put(record: &[u8], out: &mut Vec<u8>) {
-    let length = u32::try_from(record.len()).expect("a chunk is far smaller than 4 GiB");
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
-    out.extend_from_slice(record);
-}
-
-/// The records of a file that was read.
-struct Records<'a> {
-    name: &'a str,
-    rest: &'a [u8],
-}
-
-impl<'a> Records<'a> {
-    fn next(&mut self) -> io::Result<&'a [u8]> {
-        let short = || broken(self.name, "it ends too early");
-        let (header, rest) = self.rest.split_at_checked(8).ok_or_else(short)?;
-        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        let (record, rest) = rest.split_at_checked(length).ok_or_else(short)?;
-        if crc32fast::hash(record).to_le_bytes() != header[4..] {
-            return Err(broken(self.name, "a record's checksum is wrong"));
-        }
-        self.rest = rest;
-        Ok(record)
-    }
-
-    fn head(&mut self) -> io::Result<SnapshotHead> {
-        let (magic, head): (String, SnapshotHead) =
-            codec::decode(self.next()?).map_err(|error| broken(self.name, error))?;
-        if magic == MAGIC { Ok(head) } else { Err(broken(self.name, "it is no snapshot")) }
-    }
 }

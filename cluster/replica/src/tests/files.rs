@@ -1,16 +1,13 @@
-//! Snapshots, ledger and identity on real files.
+//! Snapshots and identity on real files.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use holdfast_model::{Seq, codec};
+use holdfast_model::Seq;
 use tempfile::TempDir;
 
 use super::inventory;
-use crate::LedgerError;
 use crate::file_disk::FileDisk;
 use crate::identity::{DirLock, Identity};
-use crate::ledger::Ledger;
 use crate::snapshot::{SnapshotHead, Snapshots};
 use crate::types::{ClusterId, LogIdRecord, MembershipRecord};
 
@@ -71,7 +68,7 @@ fn a_snapshot_is_received_in_parts_and_checked() {
     let (from, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (source, target) = (snapshots(&from), snapshots(&to));
     let name = write(&source, 500);
-    let bytes = source.read_part(&name, 0, usize::MAX >> 40).unwrap();
+    let bytes = source.open_to_send(&name).unwrap().part(0, 16 << 20).unwrap();
     let mut incoming = target.receive(&name).unwrap();
     incoming.append(&name, 0, &bytes[..1000]).unwrap();
     assert!(incoming.append(&name, 999, &bytes[999..]).is_err(), "a part that does not follow");
@@ -83,116 +80,8 @@ fn a_snapshot_is_received_in_parts_and_checked() {
     incoming.append(&name, 0, &bytes[..1000]).unwrap();
     assert!(incoming.finish().is_err());
     assert!(target.receive("../identity").is_err());
-    drop(snapshots(&to));
     let left: Vec<_> = std::fs::read_dir(to.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(left, [std::ffi::OsString::from(&name)]);
-}
-
-fn filled(dir: &TempDir, count: u64) -> Ledger {
-    let (ledger, aside) = Ledger::open(&dir.path().join("ledger")).unwrap();
-    assert_eq!(aside, None);
-    for movements in inventory(count).1 {
-        ledger.append(&movements).unwrap();
-    }
-    ledger
-}
-
-fn seqs(records: &[holdfast_model::Record]) -> Vec<u64> {
-    records.iter().map(|record| record.seq().0).collect()
-}
-
-#[test]
-fn the_ledger_gives_ranges_and_survives_a_reopening_and_a_replay() {
-    let dir = TempDir::new().unwrap();
-    let ledger = filled(&dir, 20);
-    assert_eq!(seqs(&ledger.movements(Seq(5), 4).unwrap()), [6, 7, 8, 9]);
-    assert_eq!(seqs(&ledger.movements(Seq(18), 9).unwrap()), [19, 20]);
-    assert_eq!(ledger.movement(Seq(7)).unwrap().unwrap().seq(), Seq(7));
-    assert_eq!(ledger.movement(Seq(21)).unwrap(), None);
-    ledger.flush().unwrap();
-    drop(ledger);
-    let ledger = filled(&dir, 25);
-    assert_eq!(ledger.last_seq().unwrap(), Seq(25));
-    assert_eq!(ledger.movements(Seq(0), 100).unwrap().len(), 25);
-    ledger.trim(Seq(10)).unwrap();
-    assert!(matches!(ledger.movements(Seq(3), 1), Err(LedgerError::Compacted { oldest: Seq(10) })));
-    assert_eq!(seqs(&ledger.movements(Seq(9), 2).unwrap()), [10, 11]);
-}
-
-#[test]
-fn a_large_entry_leaves_nothing_where_a_flush_does_not_reach() {
-    let dir = TempDir::new().unwrap();
-    let (ledger, _) = Ledger::open(&dir.path().join("ledger")).unwrap();
-    let movements: Vec<_> = inventory(10_000).1.into_iter().flatten().collect();
-    ledger.append(&movements).unwrap();
-    ledger.flush().unwrap();
-    // sled keeps large pages in files of their own, and syncs none of them.
-    let apart = std::fs::read_dir(dir.path().join("ledger").join("blobs")).map_or(0, Iterator::count);
-    assert_eq!(apart, 0);
-    assert_eq!(ledger.movements(Seq(0), 20_000).unwrap(), movements);
-    assert_eq!(ledger.history(Seq(9_999), 3).unwrap().len(), 1);
-    assert_eq!(ledger.last_seq().unwrap(), Seq(10_000));
-}
-
-#[test]
-fn what_is_missing_in_the_ledger_is_told_and_filled() {
-    let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let whole = filled(&other, 30);
-    let ledger = filled(&dir, 10);
-    ledger.note_snapshot(Seq(30), Seq(1)).unwrap();
-    assert_eq!(ledger.gap(), Some((Seq(10), Seq(30))));
-    assert!(matches!(ledger.movements(Seq(5), 10), Err(LedgerError::Rebuilding { .. })));
-    assert_eq!(seqs(&ledger.movements(Seq(5), 5).unwrap()), [6, 7, 8, 9, 10]);
-    drop(ledger);
-    // It knows after a restart, and goes on block by block.
-    let (ledger, _) = Ledger::open(&dir.path().join("ledger")).unwrap();
-    while let Some((after, upto)) = ledger.gap() {
-        let blocks = whole.blocks(after, upto, 300).unwrap();
-        assert!(!blocks.is_empty() && blocks.len() < 20);
-        ledger.fill(&blocks).unwrap();
-    }
-    assert_eq!(ledger.movements(Seq(0), 100).unwrap(), whole.movements(Seq(0), 100).unwrap());
-    ledger.note_snapshot(Seq(40), Seq(1)).unwrap();
-    let foreign = Bytes::from(codec::encode(&Vec::<holdfast_model::Record>::new()));
-    assert!(ledger.fill(&[(Seq(31), foreign)]).is_err());
-}
-
-#[test]
-fn a_ledger_that_will_not_open_is_set_aside() {
-    let dir = TempDir::new().unwrap();
-    let ledger = filled(&dir, 10);
-    ledger.flush().unwrap();
-    drop(ledger);
-    let path = dir.path().join("ledger");
-    std::fs::remove_file(path.join("db")).unwrap();
-    std::fs::create_dir(path.join("db")).unwrap();
-    let (ledger, aside) = Ledger::open(&path).unwrap();
-    assert!(aside.unwrap().contains("ledger.damaged-1"));
-    assert_eq!(ledger.last_seq().unwrap(), Seq(0));
-    ledger.note_snapshot(Seq(10), Seq(1)).unwrap();
-    assert_eq!(ledger.gap(), Some((Seq(0), Seq(10))));
-}
-
-#[test]
-fn a_ledger_that_is_in_use_is_not_set_aside() {
-    let dir = TempDir::new().unwrap();
-    let held = filled(&dir, 10);
-    let path = dir.path().join("ledger");
-    assert!(matches!(Ledger::open(&path), Err(LedgerError::Damaged(text)) if text.contains("lock")));
-    assert_eq!(held.last_seq().unwrap(), Seq(10));
-    assert!(path.exists() && !dir.path().join("ledger.damaged-1").exists());
-}
-
-#[test]
-fn a_ledger_that_opens_empty_after_damage_is_rebuilt() {
-    let dir = TempDir::new().unwrap();
-    drop(filled(&dir, 10));
-    let db = dir.path().join("ledger").join("db");
-    let size = std::fs::metadata(&db).unwrap().len();
-    std::fs::write(&db, vec![0x5a; usize::try_from(size).unwrap()]).unwrap();
-    let (ledger, _) = Ledger::open(&dir.path().join("ledger")).unwrap();
-    ledger.note_snapshot(Seq(10), Seq(1)).unwrap();
-    assert_eq!(ledger.gap(), Some((Seq(0), Seq(10))));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of what is on disk beside the log: snapshots, ledger, identity; and the consensus library's own of all of it.
 
 mod files;
+mod ledger;
 mod suite;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! A disk in memory that fails when it is told to, and whose crash loses what was not synced.
 
+#![allow(dead_code, reason = "the tests of the log and those of the rest use a part of it each")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::Range;
