@@ -36,7 +36,7 @@ async fn seqs(client: &Client, after: &str, filter: &FeedFilter, count: usize) -
     let feed = client.subscribe(Some(after.parse().unwrap()), filter);
     let records = feed.try_filter_map(|event| async move {
         Ok(match event {
-            FeedEvent::Record { record, .. } => Some(record.seq),
+            FeedEvent::Record { record, .. } => Some(record.seq()),
             FeedEvent::Bookmark { .. } => None,
         })
     });

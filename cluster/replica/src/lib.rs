@@ -45,4 +45,4 @@ pub use start::{Parts, Random};
 pub use status::{MemberStatus, Role, Status};
 
 /// Log directives that quieten the libraries below: what an operator acts on is told by this crate.
-pub const LIBRARY_LOG_DIRECTIVES: &str = "openraft=error,sled=warn";
+pub const LIBRARY_LOG_DIRECTIVES: &str = "openraft=off,sled=warn";

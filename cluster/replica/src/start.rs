@@ -1,5 +1,6 @@
 //! How a replica comes up: opens the directory, recovers, joins the others, and sets its tasks going.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,7 +227,9 @@ async fn watch_for_end<H: Host>(replica: Replica<H>) {
     loop {
         let state = metrics.borrow_watched().running_state.clone();
         if let Err(fatal) = state {
-            replica.0.stop.halt(fatal.to_string());
+            // The library says at length what it was doing; what went wrong there is what an operator acts on.
+            let cause = fatal.source().map_or_else(|| fatal.to_string(), ToString::to_string);
+            replica.0.stop.halt(cause);
             return;
         }
         if metrics.changed().await.is_err() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_model::{Applied, Entry};
 use openraft::alias::{LogIdOf, StoredMembershipOf, VoteOf};
+use openraft::errors::ErrorSource;
 use openraft::impls::leader_id_std;
 use openraft::vote::RaftLeaderId;
 use openraft::{AsyncRuntime, RaftTypeConfig};
@@ -52,7 +53,22 @@ impl<H: Host> RaftTypeConfig for Types<H> {
         = openraft::impls::InlineBatch<T>
     where
         T: openraft::OptionalSend + 'static;
-    type ErrorSource = openraft::impls::BoxedErrorSource;
+    type ErrorSource = Cause;
+}
+
+/// What went wrong, in the words of whoever saw it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(Box<str>);
+
+impl ErrorSource for Cause {
+    fn from_error<E: std::error::Error + 'static>(error: &E) -> Self {
+        Self::from_string(error)
+    }
+
+    fn from_string(text: impl ToString) -> Self {
+        Self(text.to_string().into())
+    }
 }
 
 /// The name of a cluster: a random number made when it was founded. The feed's epoch is made of it.

@@ -6,11 +6,13 @@
 mod cluster;
 mod http;
 mod node;
+mod small_disk;
 mod stream;
 
 pub use cluster::Cluster;
 pub use http::{Answer, Http};
 pub use node::{Node, binary};
+pub use small_disk::SmallDisk;
 pub use stream::{Stream, seqs};
 
 use std::future::Future;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::process::{Child, Command};
 
-use crate::{Http, PATIENCE};
+use crate::{Http, PATIENCE, SmallDisk};
 
 /// The path of one of the workspace's binaries, built before the tests.
 ///
@@ -40,6 +40,8 @@ pub struct Node {
     pub peer_address: String,
     /// Its data directory.
     pub dir: PathBuf,
+    /// What its command line begins with.
+    wrapper: Vec<String>,
     child: Option<Child>,
 }
 
@@ -53,8 +55,14 @@ impl Node {
             http_address: format!("{address}:8082"),
             peer_address: format!("{address}:8087"),
             dir: base.join(format!("node-{id}")),
+            wrapper: Vec::new(),
             child: None,
         }
+    }
+
+    /// Starts it where `disk` is mounted from now on.
+    pub fn run_on(&mut self, disk: &SmallDisk) {
+        self.wrapper = disk.inside();
     }
 
     /// How it is written in a list of members.
@@ -78,7 +86,9 @@ impl Node {
         std::fs::create_dir_all(&self.dir).expect("a directory for the node");
         let output = std::fs::File::options().create(true).append(true).open(self.output_path());
         let output = output.expect("a file for what the node writes");
-        let child = Command::new(binary("holdfast-node"))
+        let mut line = self.wrapper.iter().map(Into::into).chain([binary("holdfast-node")]);
+        let child = Command::new(line.next().expect("a program"))
+            .args(line)
             .args(["--id", &self.id.to_string(), "--http", &self.http_address, "--peer", &self.peer_address])
             .arg("--dir")
             .arg(&self.dir)

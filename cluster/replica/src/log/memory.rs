@@ -351,7 +351,6 @@ impl<H: Host> Memory<H> {
     /// Takes note of an error of the disk; the first one stays.
     pub fn fail(&mut self, failure: Failure) {
         if self.failure.is_none() {
-            tracing::error!(error = %failure.text, "the log cannot be written; this member stops");
             self.failure = Some(failure);
         }
     }
