@@ -218,6 +218,86 @@ async fn a_node_that_was_down_through_a_snapshot_catches_up() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_one_member_lost_is_fetched_from_the_others() {
+    let mut cluster = Cluster::start(3).await;
+    create(&cluster, 0, "A", 100).await;
+    for _ in 0..20 {
+        reserve(&cluster, 0, "A", 1).await;
+    }
+    cluster.equal_digests().await;
+    let lost = cluster.follower().await;
+    cluster.http(lost).post("/cluster/snapshot", json!({})).await.expect(200);
+    cluster.nodes[lost].kill().await;
+    std::fs::remove_dir_all(cluster.nodes[lost].dir.join("ledger")).unwrap();
+    cluster.start_node(lost);
+    let http = cluster.http(lost);
+    eventually("the ledger is rebuilt", || async {
+        let page = http.get("/movements?after=0&limit=1000").await;
+        (page.status == 200 && page.body["movements"].as_array().is_some_and(|rows| rows.len() == 21))
+            .then_some(())
+    })
+    .await;
+    cluster.audit().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_no_member_has_any_more_starts_anew_and_the_store_goes_on() {
+    let mut cluster = Cluster::start(3).await;
+    create(&cluster, 0, "A", 100).await;
+    for _ in 0..20 {
+        reserve(&cluster, 0, "A", 1).await;
+    }
+    cluster.equal_digests().await;
+    for index in 0..3 {
+        cluster.http(index).post("/cluster/snapshot", json!({})).await.expect(200);
+    }
+    for index in 0..3 {
+        cluster.nodes[index].kill().await;
+        std::fs::remove_dir_all(cluster.nodes[index].dir.join("ledger")).unwrap();
+    }
+    // While one is away it may have what the others miss, and nothing is given up.
+    for index in 0..2 {
+        cluster.start_node(index);
+    }
+    let leader = cluster.leader().await;
+    reserve(&cluster, leader, "A", 1).await;
+    let http = cluster.http(leader);
+    let node = &cluster.nodes[leader];
+    eventually("it is said what is missing and who may have it", || async {
+        let output = node.output();
+        let says =
+            |line: &str| line.contains("movements are missing in the ledger") && line.contains("member 3");
+        output.lines().any(says).then_some(())
+    })
+    .await;
+    http.get("/movements?after=0").await.expect_problem(503, "ledger_rebuilding");
+    // Snapshots go on meanwhile.
+    http.post("/cluster/snapshot", json!({})).await.expect(200);
+
+    cluster.start_node(2);
+    for index in 0..3 {
+        let http = cluster.http(index);
+        let compacted = eventually("the rest is given up", || async {
+            let answer = http.get("/movements?after=0").await;
+            (answer.status == 410).then_some(answer)
+        })
+        .await;
+        compacted.expect_problem(410, "cursor_compacted");
+        let page = eventually("what came after is there", || async {
+            let page = http.get("/movements?after=21").await;
+            (page.status == 200).then_some(page.body)
+        })
+        .await;
+        assert_eq!(page["movements"][0]["seq"], 22, "{page}");
+        let output = cluster.nodes[index].output();
+        assert_eq!(output.matches("are lost: no member has them").count(), 1, "{output}");
+    }
+    reserve(&cluster, 0, "A", 1).await;
+    cluster.equal_digests().await;
+    cluster.audit().await;
+}
+
+#[tokio::test]
 async fn a_fourth_joins_and_the_old_leader_is_removed() {
     let mut cluster = Cluster::start(3).await;
     create(&cluster, 0, "A", 10).await;
