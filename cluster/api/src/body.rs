@@ -243,6 +243,9 @@ bodies! {
         leader: Option<MemberState>,
         /// Everyone in the cluster.
         members: Vec<MemberState>,
+        /// Up to this index the log was cut: a member that is further behind is sent a snapshot.
+        #[serde(default)]
+        purged_index: u64,
         /// Last index in the log.
         last_log_index: u64,
         /// Last index applied.

@@ -235,6 +235,7 @@ impl<H: Host> Replica<H> {
                 .current_leader
                 .and_then(|id| membership.peers.get(&id))
                 .map(|peer| peer.member.clone()),
+            purged_index: files.log.last_purged().map_or(0, |last| last.index),
             last_log_index: metrics.last_log_index.unwrap_or_default(),
             applied_index: applied.map_or(0, |last| last.index),
             applied_seq: seq,

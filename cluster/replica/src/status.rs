@@ -47,6 +47,8 @@ pub struct Status {
     pub term: u64,
     /// Who leads, as far as is known.
     pub leader: Option<Member>,
+    /// Everything up to this index was cut from the log: a member that is further behind is sent a snapshot.
+    pub purged_index: u64,
     /// Last index in the log.
     pub last_log_index: u64,
     /// Last index applied.

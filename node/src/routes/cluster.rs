@@ -48,6 +48,7 @@ pub fn status_body(app: &App) -> Status {
         term: status.term,
         leader: members.iter().find(|member| Some(member.id) == leader_id).cloned(),
         members,
+        purged_index: status.purged_index,
         last_log_index: status.last_log_index,
         applied_index: status.applied_index,
         applied_seq: status.applied_seq.0,

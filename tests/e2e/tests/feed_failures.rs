@@ -112,12 +112,7 @@ async fn a_node_that_was_down_through_a_snapshot_goes_on_where_the_consumer_was(
     cluster.nodes[down].kill().await;
     let leader = cluster.leader().await;
     let http = cluster.http(leader);
-    // Two snapshots: the log is cut to the older one, so that entries alone no longer do.
-    for round in ["B", "C", "D"] {
-        create(&http, round).await;
-        sell(vec![http.clone()], round, 20).await;
-        http.post("/cluster/snapshot", json!({})).await.expect(200);
-    }
+    outgrow_the_log(&http).await;
     cluster.start_node(down);
     let cursor = seen[0]["cursor"].as_str().unwrap();
     let place = address(&cluster, down);
@@ -144,16 +139,27 @@ async fn a_stream_stays_open_through_an_installed_snapshot_and_leaves_nothing_ou
     stream.records(1).await;
     // Stopped, not killed: its streams stay open, and it comes back to a log that no longer has what it needs.
     cluster.nodes[cut_off].signal("STOP").await;
-    for round in ["B", "C", "D"] {
-        create(&http, round).await;
-        sell(vec![http.clone()], round, 20).await;
-        http.post("/cluster/snapshot", json!({})).await.expect(200);
-    }
+    outgrow_the_log(&http).await;
     cluster.nodes[cut_off].signal("CONT").await;
     assert_eq!(seqs(&stream.records(63).await), (2..=64).collect::<Vec<u64>>());
     sell(vec![http], "A", 5).await;
     assert_eq!(seqs(&stream.records(5).await), (65..=69).collect::<Vec<u64>>());
     assert!(has_been_sent_a_snapshot(&cluster.http(cut_off)).await);
+}
+
+/// Makes changes and snapshots until the log no longer reaches back to where it was, so that entries alone no longer do for
+/// a node that was away: the log is cut to the older of two snapshots.
+async fn outgrow_the_log(leader: &Http) {
+    let before = leader.get("/cluster").await.expect(200).body["lastLogIndex"].as_u64();
+    for item in ["B", "C", "D"] {
+        create(leader, item).await;
+        sell(vec![leader.clone()], item, 20).await;
+        leader.post("/cluster/snapshot", json!({})).await.expect(200);
+    }
+    eventually("the log is cut", || async {
+        (leader.get("/cluster").await.body["purgedIndex"].as_u64() > before).then_some(())
+    })
+    .await;
 }
 
 /// A node that never took a snapshot has one that it was sent.
