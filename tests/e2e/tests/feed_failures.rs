@@ -194,17 +194,16 @@ async fn lazy_reader(address: &str) -> TcpStream {
 /// All that is left of a stream, and whether it came to its end.
 async fn rest(mut stream: TcpStream) -> (String, bool) {
     let mut bytes = Vec::new();
-    let mut part = vec![0; 1 << 16];
-    loop {
-        match tokio::time::timeout(holdfast_e2e::PATIENCE, stream.read(&mut part)).await.expect("it ends") {
-            Ok(0) | Err(_) => break,
-            Ok(count) => bytes.extend_from_slice(&part[..count]),
+    let reading = async {
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            if !matches!(stream.read_buf(&mut bytes).await, Ok(count) if count > 0) {
+                return false;
+            }
         }
-        if bytes.ends_with(b"\r\n0\r\n\r\n") {
-            return (String::from_utf8(bytes).unwrap(), true);
-        }
-    }
-    (String::from_utf8_lossy(&bytes).into_owned(), false)
+        true
+    };
+    let is_whole = tokio::time::timeout(holdfast_e2e::PATIENCE, reading).await.expect("the stream ends");
+    (String::from_utf8_lossy(&bytes).into_owned(), is_whole)
 }
 
 /// The problem in the last line of a body in chunks.
@@ -266,4 +265,19 @@ async fn a_trim_ends_a_stream_that_had_not_come_so_far() {
     // One that has had what was trimmed goes on.
     sell(vec![http], "A", 1).await;
     assert_eq!(seqs(&live.records(1).await), [last + 1]);
+}
+
+#[tokio::test]
+async fn a_node_that_stops_by_itself_ends_its_streams_with_the_reason() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let stops = cluster.follower().await;
+    create(&cluster.http(leader), "A").await;
+    let mut stream = Stream::open(&address(&cluster, stops), "/feed?after=0").await;
+    stream.records(1).await;
+    // An election needs its vote, which it can no longer write.
+    std::fs::remove_dir_all(&cluster.nodes[stops].dir).unwrap();
+    cluster.nodes[leader].kill().await;
+    assert_eq!(stream.last_words().await["code"], "stopped");
+    assert_eq!(cluster.nodes[stops].wait().await, 1);
 }
