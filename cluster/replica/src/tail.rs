@@ -40,10 +40,37 @@ impl<H: Host> Replica<H> {
 
     fn dense(&self, after: Seq, upto: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
         let mut found = self.movements(after, limit)?;
-        let follows =
-            |(place, record): (u64, &Record)| record.seq().0 == after.0 + 1 + place && record.seq() <= upto;
-        let count = (0..).zip(&found).take_while(|&pair| follows(pair)).count();
+        let count = dense_len(found.iter().map(Record::seq), after, upto);
         found.truncate(count);
         Ok(found)
+    }
+}
+
+/// How many of `found` follow `after` and each other without a hole, up to `upto`.
+fn dense_len(found: impl Iterator<Item = Seq>, after: Seq, upto: Seq) -> usize {
+    (after.0 + 1..=upto.0).zip(found).take_while(|(next, seq)| *next == seq.0).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_a_hole_does_not_follow() {
+        for (found, after, upto, expected) in [
+            (&[5, 6, 7][..], 4, 9, 3),
+            (&[5, 6, 7], 4, 6, 2),
+            (&[5, 7, 8], 4, 9, 1),
+            (&[6, 7], 4, 9, 0),
+            (&[5], 4, 4, 0),
+            (&[], 4, 9, 0),
+        ] {
+            let seqs = found.iter().copied().map(Seq);
+            assert_eq!(
+                dense_len(seqs, Seq(after), Seq(upto)),
+                expected,
+                "{found:?} after {after} up to {upto}"
+            );
+        }
     }
 }
