@@ -1,4 +1,4 @@
-//! `holdfast audit`: the five invariants on every node, and whether the nodes have come to the same state.
+//! `holdfast audit`: the six invariants on every node, and whether the nodes have come to the same state.
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How many violations are told one by one.
 const VIOLATIONS_TOLD: usize = 20;
 /// What each invariant is about, by its number.
-const INVARIANTS: [(u8, &str); 5] =
-    [(1, "1 sums"), (2, "2 reserved"), (3, "3 holds"), (4, "4 ledger"), (5, "5 keys")];
+const INVARIANTS: [(u8, &str); 6] =
+    [(1, "1 sums"), (2, "2 reserved"), (3, "3 holds"), (4, "4 ledger"), (5, "5 keys"), (6, "6 orders")];
 /// The invariant that needs the ledger from its beginning.
 const LEDGER: u8 = 4;
 
@@ -152,7 +152,7 @@ pub fn check(audited: &[Asked<Audit>], at_least: usize) -> Done {
 }
 
 fn audit_table(audited: &[Asked<Audit>]) -> Table {
-    let mut header = vec!["node", "seq", "rows", "holds", "movements"];
+    let mut header = vec!["node", "seq", "rows", "holds", "orders", "records"];
     header.extend(INVARIANTS.iter().map(|(_, name)| *name));
     header.push("digest");
     let mut table = table(&header);
@@ -161,7 +161,8 @@ fn audit_table(audited: &[Asked<Audit>]) -> Table {
         match audit {
             Ok(audit) => {
                 cells.extend(
-                    [audit.seq, audit.rows, audit.holds, audit.movements].map(|count| count.to_string()),
+                    [audit.seq, audit.rows, audit.holds, audit.orders, audit.movements]
+                        .map(|count| count.to_string()),
                 );
                 cells.extend(INVARIANTS.iter().map(|(number, _)| verdict(audit, *number)));
                 cells.push(short(&audit.digest.total));

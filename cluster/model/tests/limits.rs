@@ -1,8 +1,9 @@
 //! What random sequences are too short for: sums beyond 64 bits, states of many pages, snapshots of many chunks.
 
 use holdfast_model::{
-    Applied, ClusterTime, Command, ConfigChange, Entry, HoldId, HoldStatus, Inventory, ItemId, Key, Line,
-    MAX_TOTAL, Outcome, Quantity, Refusal, Reply, Request, Setting, StoreId, TransferId, fingerprint,
+    Applied, ClusterTime, Command, ConfigChange, DeadLetterId, Direction, Entry, HoldId, HoldStatus,
+    Inventory, ItemId, Key, LetterAction, LetterBody, Line, MAX_TOTAL, OrderAction, OrderId, Outcome,
+    PaymentOutcome, Quantity, Refusal, Reply, Request, Setting, StoreId, TransferId, fingerprint,
 };
 use uuid::Uuid;
 
@@ -173,7 +174,35 @@ fn large() -> Inventory {
         reference: None,
     });
     apply(&mut inventory, 5, send);
+    apply(&mut inventory, 6, (0..900).flat_map(order_commands));
+    let letters = (1..20_u64).map(|number| Command::DeadLetter {
+        letter: DeadLetterId::from_uuid(Uuid::from_u128(u128::from(number))),
+        action: LetterAction::Keep {
+            store: store(1),
+            direction: Direction::ToStore,
+            reason: "lost".parse().expect("a reason"),
+            body: LetterBody::new(vec![7; usize::try_from(number).expect("a few") * 11_000]),
+        },
+    });
+    let applied = apply(&mut inventory, 7, letters);
+    assert!(applied.replies.iter().all(|reply| reply.result.is_ok()));
     inventory
+}
+
+/// An order, and what becomes of every third of them: paid twice.
+fn order_commands(number: u64) -> Vec<Command> {
+    let order = OrderId::from_uuid(Uuid::from_u128(u128::from(number)));
+    let (lines, ttl_ms) = (vec![line(number % 3, number, 1)], Some(60_000));
+    let (owner, reference) = (None, "customer".parse().ok());
+    let place = OrderAction::Place { hold: hold(10_000 + number), lines, ttl_ms, owner, reference };
+    let pay = |payment: &str| OrderAction::Pay {
+        payment: payment.parse().expect("a payment"),
+        outcome: PaymentOutcome::Succeeded,
+        amount: None,
+        reacquire: false,
+    };
+    let actions = if number.is_multiple_of(3) { vec![place, pay("p1"), pay("p2")] } else { vec![place] };
+    actions.into_iter().map(|action| Command::Order { order, action }).collect()
 }
 
 #[test]
@@ -184,12 +213,13 @@ fn a_large_state_comes_back_from_chunks_of_bounded_size() {
     assert!(chunks.len() > 10, "enough for several chunks, got {}", chunks.len());
     let longest = chunks.iter().map(Vec::len).max().unwrap_or_default();
     assert!(longest <= MAX_CHUNK_BYTES, "the longest chunk has {longest} bytes");
+    assert_eq!((live.stats().orders_placed, live.stats().refunds_due), (600, 300));
     let mut restored = Inventory::restore(chunks.iter().cloned()).expect("a whole snapshot is read");
     assert_eq!(restored.digest(), live.digest());
 
     // Every hold that is due ends, page after page, in both alike; the frozen state stays as it was.
     let settings = [configure(Setting::ExpiriesPerEntry, 5000)];
-    assert_eq!(apply(&mut live, 6, settings.clone()), apply(&mut restored, 6, settings));
+    assert_eq!(apply(&mut live, 8, settings.clone()), apply(&mut restored, 8, settings));
     assert_eq!(apply(&mut live, 70_000, []), apply(&mut restored, 70_000, []));
     assert_eq!(restored.digest(), live.digest());
     assert_eq!(live.stats().holds_open, 20);

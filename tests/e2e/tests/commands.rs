@@ -184,3 +184,29 @@ async fn the_survivor_of_a_lost_majority_becomes_a_cluster_of_its_own() {
     assert_eq!(old.get("/readyz").await.status, 503);
     assert_eq!(http.get("/readyz").await.status, 200);
 }
+
+#[tokio::test]
+async fn orders_are_handled_from_the_command_line() {
+    let cluster = Cluster::start(3).await;
+    let run = async |args: &[&str]| {
+        let output = holdfast(&cluster, &[&["-o", "json"], args].concat()).await;
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    run(&["sku", "create", "S1", "A", "10"]).await;
+    let placed = run(&["order", "place", "S1/A=2", "--ttl", "600", "--owner", "cart"]).await;
+    let id = placed["orderId"].as_str().expect("an id");
+    assert_eq!(run(&["order", "lines", id, "S1/A=3"]).await["lines"][0]["reserved"], 3);
+    assert_eq!(run(&["order", "pay", id, "p1", "--failed"]).await["status"], "PLACED");
+    assert_eq!(run(&["order", "cancel", id, "--reason", "too slow"]).await["status"], "CANCELLED");
+    let pay = ["order", "pay", id, "p1", "--amount-minor", "5", "--currency", "EUR"];
+    assert_eq!(run(&pay).await["refundDue"], true);
+    assert_eq!(run(&["order", "list", "--status", "refund-due"]).await[0]["orderId"], id);
+    assert_eq!(run(&["order", "refund", id, "p1"]).await["refundDue"], false);
+    assert_eq!(run(&["order", "get", id]).await["payments"][0]["status"], "REFUNDED");
+    let refused = holdfast(&cluster, &["order", "lines", id, "S1/A=1"]).await;
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("order_conflict"), "{}", text(&refused));
+    let table = holdfast(&cluster, &["movements"]).await;
+    assert!(text(&table).contains("ORDER_LINES_REPLACED"), "{}", text(&table));
+}

@@ -12,6 +12,13 @@ fn id(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::now_v7())
 }
 
+/// What the files of a directory say.
+fn written_by(dir: &std::path::Path) -> String {
+    let files = std::fs::read_dir(dir).expect("the directory of logs");
+    let texts = files.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a text"));
+    texts.collect()
+}
+
 async fn restart(cluster: &mut Cluster) {
     let http = cluster.leader_http().await;
     http.post("/cluster/snapshot", json!({})).await.expect(200);
@@ -53,6 +60,10 @@ async fn subscriptions_are_kept_with_secrets_that_only_those_see_who_ask() {
     assert_eq!(page["subscriptions"][0]["secrets"], json!([secret("B"), secret("A")]));
     let rest = http.get(&format!("/subscriptions?after={}", page["next"])).await.expect(200).body;
     assert_eq!((&rest["subscriptions"][0]["subscriptionId"], &rest["next"]), (&json!(second), &Value::Null));
+    for node in &cluster.nodes {
+        let log = written_by(&node.dir.join("log"));
+        assert!(!log.is_empty() && !log.contains(&"A".repeat(32)), "no secret is written to a log: {log}");
+    }
     http.get("/subscriptions?secrets=yes").await.expect_problem(400, "malformed");
 
     let path = format!("/subscriptions/{first}");
