@@ -24,7 +24,7 @@ use sequence::{Scale, Step, Writer, rows, steps};
 const LONG: usize = 100;
 
 /// Sequences of each scale that are looked through for what they reach.
-const SEQUENCES: usize = 250;
+const SEQUENCES: usize = 400;
 
 /// Cases of a property: so many times the usual number, or what `PROPTEST_CASES` says.
 fn cases(times: u32) -> Config {

@@ -18,13 +18,13 @@ pub fn command(scale: Scale) -> BoxedStrategy<Command> {
     prop_oneof![
         9 => reserve(scale),
         9 => hold_action(scale),
-        5 => place(scale),
-        9 => order_action(scale),
+        4 => place(scale),
+        8 => order_action(scale),
         12 => row_command(scale),
         6 => transfer_command(scale),
-        4 => life(scale),
+        5 => life(scale),
         2 => subscription(),
-        2 => dead_letter(),
+        3 => dead_letter(),
         3 => admin(scale),
     ]
     .boxed()
@@ -170,7 +170,7 @@ fn dead_letter() -> BoxedStrategy<Command> {
     let keep = (store(), direction, reason(), length).prop_map(|(store, direction, reason, length)| {
         LetterAction::Keep { store, direction, reason, body: LetterBody::new(vec![7; length]) }
     });
-    let action = prop_oneof![4 => keep, 2 => Just(LetterAction::Requeue), 1 => Just(LetterAction::Remove)];
+    let action = prop_oneof![4 => keep, 2 => Just(LetterAction::Requeue), 2 => Just(LetterAction::Remove)];
     (id, action).prop_map(|(letter, action)| Command::DeadLetter { letter, action }).boxed()
 }
 
