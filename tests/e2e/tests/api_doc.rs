@@ -31,6 +31,7 @@ const VARYING: &[&str] = &[
     "matchedIndex",
     "members",
     "nodeId",
+    "purgedIndex",
     "role",
     "snapshotIndex",
     "snapshotSizeBytes",
