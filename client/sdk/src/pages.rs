@@ -108,6 +108,22 @@ impl Client {
         self.pages::<SubscriptionPage>(path, "after", None)
     }
 
+    /// Some dead letters, of a store when one is given, in the order in which they came; `after` is the `next` of the page
+    /// before.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn dead_letter_page(
+        &self,
+        store: Option<&StoreId>,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<DeadLetterPage, Error> {
+        let store = store.map(|store| parameter("storeId", store.as_str())).unwrap_or_default();
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.get(&format!("/dead-letters?limit={limit}{store}{after}")).await
+    }
+
     /// Dead letters, of a store when one is given, in the order in which they came.
     pub fn dead_letters(
         &self,

@@ -163,6 +163,10 @@ codes! {
     KeyTableFull = "key_table_full", 503, "The table of idempotency keys is full";
     /// The event table is full.
     EventTableFull = "event_table_full", 503, "The table of events is full";
+    /// A receiver did not take a message.
+    DeliveryFailed = "delivery_failed", 502, "The receiver did not take the message";
+    /// The sync service's view is being built.
+    ViewRebuilding = "view_rebuilding", 503, "The view is being built";
     /// There are as many subscriptions as there may be.
     SubscriptionsFull = "subscriptions_full", 503, "There are as many subscriptions as there may be";
     /// There are as many dead letters as there may be.
@@ -186,6 +190,8 @@ impl ErrorCode {
             | Self::SubscriptionsFull
             | Self::DeadLettersFull
             | Self::LedgerRebuilding
+            | Self::DeliveryFailed
+            | Self::ViewRebuilding
             | Self::RequestTimeout
             | Self::MembershipBusy => true,
             Self::Malformed

@@ -5,15 +5,21 @@
 
 mod cluster;
 mod http;
+mod mirror;
 mod node;
+mod receiver;
 mod small_disk;
 mod stream;
+mod sync;
 
 pub use cluster::Cluster;
 pub use http::{Answer, Http};
+pub use mirror::{Mirror, balances};
 pub use node::{Node, binary};
+pub use receiver::{Behaviour, Receiver};
 pub use small_disk::SmallDisk;
 pub use stream::{Stream, seqs};
+pub use sync::Sync;
 
 use std::future::Future;
 use std::time::Duration;

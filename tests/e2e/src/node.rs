@@ -22,7 +22,7 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// An address of 127.0.0.0/8 that no other caller on this machine gets.
-fn own_address() -> String {
+pub(crate) fn own_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let process = std::process::id();

@@ -1,0 +1,126 @@
+//! The service as a router: what handlers share, and what every answer has in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, Uri};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use holdfast_api::{ErrorCode, Problem};
+use holdfast_sdk::Client;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::config::Config;
+use crate::metrics::Counters;
+use crate::progress::Progress;
+use crate::push::{Delivered, Sender};
+use crate::registry::Registry;
+use crate::reply::{malformed, problem};
+use crate::routes;
+use crate::view::{Generation, ViewError, Views};
+use crate::wakers::Wakers;
+
+/// What handlers share. Cheap to clone: a handle.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// The parts of the service that handlers use.
+pub struct Shared {
+    /// The settings.
+    pub config: Config,
+    /// The cluster.
+    pub client: Client,
+    /// The view.
+    pub views: Views,
+    /// Tells of new movements.
+    pub wakers: Wakers,
+    /// How far the view is behind.
+    pub progress: Arc<Progress>,
+    /// How far each subscription is.
+    pub delivered: Arc<Delivered>,
+    /// Subscriptions and dead letters.
+    pub registry: Registry,
+    /// Says that a subscription was changed here.
+    pub changed: Arc<Notify>,
+    /// Sends messages.
+    pub sender: Sender,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// One permit for each stream to a store.
+    pub streams: Arc<Semaphore>,
+    /// Becomes true when the service stops.
+    pub stop: watch::Receiver<bool>,
+    /// The service is about to stop.
+    pub is_draining: AtomicBool,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// The service made of its parts.
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    /// The view in use.
+    ///
+    /// # Errors
+    /// While the first one is being built.
+    pub fn view(&self) -> Result<Arc<Generation>, Problem> {
+        let missing = || Problem::new(ErrorCode::ViewRebuilding, "the view is being built from a snapshot");
+        self.views.current().ok_or_else(missing)
+    }
+
+    /// What to answer when the view cannot be read: another one is being built then.
+    pub fn unreadable(&self, view: &Generation, error: &ViewError) -> Problem {
+        self.views.report(view, error);
+        Problem::new(ErrorCode::ViewRebuilding, error.to_string())
+    }
+
+    /// Whether the view is near enough to the cluster, and the service is not about to stop.
+    pub fn is_ready(&self) -> bool {
+        !self.is_draining.load(Ordering::Acquire) && self.is_near()
+    }
+
+    /// Whether there is a view that is near enough to the cluster.
+    pub fn is_near(&self) -> bool {
+        self.views.current().is_some() && self.progress.lag_ms() <= self.config.ready_lag_ms
+    }
+}
+
+/// The service's router.
+pub fn router(app: &App) -> Router {
+    routes::router()
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(as_problem))
+        .with_state(app.clone())
+}
+
+async fn unknown_route(uri: Uri) -> Response {
+    problem(&Problem::new(ErrorCode::UnknownRoute, format!("there is nothing at {}", uri.path())))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    problem(&Problem::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path())))
+}
+
+/// Errors that the framework answers in words of its own, such as a path that is not UTF-8.
+async fn as_problem(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let is_plain =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if response.status().is_client_error() && is_plain {
+        return problem(&malformed("the path or query cannot be read"));
+    }
+    response
+}

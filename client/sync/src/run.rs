@@ -1,0 +1,190 @@
+//! The service's life: start, serve, and stop when asked, or when its view cannot be written any more.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::serve::ListenerExt;
+use holdfast_sdk::{Client, Options};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::app::{App, Shared, router};
+use crate::config::Config;
+use crate::follow::Follower;
+use crate::progress::Progress;
+use crate::push::{self, Sender};
+use crate::registry::Registry;
+use crate::view::Views;
+use crate::wakers::Wakers;
+
+/// How the service ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was asked to stop, and did.
+    ShutDown,
+    /// It never ran.
+    CannotStart(String),
+    /// It stopped by itself.
+    Stopped(String),
+}
+
+/// Runs the service until it is asked to stop or cannot go on.
+pub async fn run(config: Config) -> Outcome {
+    let listener = match TcpListener::bind(config.http).await {
+        Ok(listener) => listener.tap_io(|stream| {
+            // A delayed answer is slow, not wrong.
+            let _ = stream.set_nodelay(true);
+        }),
+        Err(error) => {
+            return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
+        }
+    };
+    let asked = match Asked::new(config.stop_when_stdin_closes) {
+        Ok(asked) => asked,
+        Err(error) => return Outcome::CannotStart(format!("signals cannot be received: {error}")),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let app = match build(&config, stopped.clone()) {
+        Ok(app) => app,
+        Err(error) => return Outcome::CannotStart(error),
+    };
+    tracing::info!(http = %config.http, dir = %config.dir.display(), "started");
+    let mut ended = stopped.clone();
+    let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(async move {
+        // The sender is dropped at the end of the process at the latest.
+        let _ = ended.wait_for(|stop| *stop).await;
+    });
+    let serving = tokio::spawn(serving.into_future());
+    let following = tokio::spawn(follower(&app).run(stopped.clone()));
+    let pushing = tokio::spawn(push::run(
+        Arc::new(workers(&app)),
+        config.subscriptions_every,
+        app.changed.clone(),
+        stopped,
+    ));
+    let reason = until_asked(asked, following).await;
+    tracing::info!("stopping: finishing what is under way");
+    app.is_draining.store(true, Ordering::Release);
+    stop.send_replace(true);
+    let draining = async { tokio::join!(serving, pushing) };
+    if timeout(config.drain_timeout, draining).await.is_err() {
+        tracing::warn!("something was still under way when the time to finish it was over");
+    }
+    close(&app).await;
+    match reason {
+        None => {
+            tracing::info!("stopped");
+            Outcome::ShutDown
+        }
+        Some(reason) => Outcome::Stopped(reason),
+    }
+}
+
+/// Waits until somebody asks this process to stop, or the view cannot be kept; says why in the latter case.
+async fn until_asked(
+    mut asked: Asked,
+    following: tokio::task::JoinHandle<Result<(), String>>,
+) -> Option<String> {
+    let failed = tokio::select! {
+        () = asked.wait() => return None,
+        failed = following => failed,
+    };
+    let reason = match failed {
+        Ok(Ok(())) => "the view is not kept any more".to_owned(),
+        Ok(Err(reason)) => reason,
+        Err(error) => format!("keeping the view ended early: {error}"),
+    };
+    tracing::error!(reason, "this service stops");
+    Some(reason)
+}
+
+fn build(config: &Config, stop: watch::Receiver<bool>) -> Result<App, String> {
+    let client = Client::new(&config.endpoints, Options::default()).map_err(|error| error.to_string())?;
+    let (views, notes) = Views::open(&config.dir)?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    let at_ms = views.current().map_or(0, |view| view.mark().at_ms);
+    Ok(App::new(Shared {
+        registry: Registry::new(client.clone()),
+        client,
+        views,
+        wakers: Wakers::default(),
+        progress: Arc::new(Progress::new(at_ms)),
+        delivered: Arc::default(),
+        changed: Arc::new(Notify::new()),
+        sender: Sender::new(config.webhooks.timeout)?,
+        counters: Arc::default(),
+        streams: Arc::new(Semaphore::new(config.max_streams)),
+        stop,
+        is_draining: AtomicBool::new(false),
+        config: config.clone(),
+    }))
+}
+
+fn follower(app: &App) -> Follower {
+    Follower {
+        client: app.client.clone(),
+        views: app.views.clone(),
+        wakers: app.wakers.clone(),
+        delivered: app.delivered.clone(),
+        progress: app.progress.clone(),
+        counters: app.counters.clone(),
+        batch: app.config.batch,
+        outbox: app.config.outbox,
+    }
+}
+
+fn workers(app: &App) -> push::Shared {
+    push::Shared {
+        views: app.views.clone(),
+        wakers: app.wakers.clone(),
+        delivered: app.delivered.clone(),
+        registry: app.registry.clone(),
+        sender: app.sender.clone(),
+        settings: app.config.webhooks.clone(),
+        counters: app.counters.clone(),
+    }
+}
+
+/// Hands the view to the disk, so that the next start has less to do again.
+async fn close(app: &App) {
+    let Some(view) = app.views.current() else { return };
+    match tokio::task::spawn_blocking(move || view.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the view was not written whole"),
+        Err(error) => tracing::warn!(%error, "the view was not written whole"),
+    }
+}
+
+/// Waits for somebody to ask this process to stop.
+struct Asked {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    watches_stdin: bool,
+}
+
+impl Asked {
+    fn new(watches_stdin: bool) -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, watches_stdin })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = stdin_closes(), if self.watches_stdin => std::process::exit(0),
+        }
+    }
+}
+
+async fn stdin_closes() {
+    let mut stdin = tokio::io::stdin();
+    let mut ignored = [0; 64];
+    while !matches!(stdin.read(&mut ignored).await, Ok(0) | Err(_)) {}
+}
