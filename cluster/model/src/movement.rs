@@ -59,6 +59,27 @@ pub enum MovementKind {
     Retired,
 }
 
+impl MovementKind {
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::Created,
+        Self::Reserved,
+        Self::Confirmed,
+        Self::Released,
+        Self::Expired,
+        Self::Extended,
+        Self::Sold,
+        Self::Received,
+        Self::Adjusted,
+        Self::Counted,
+        Self::TransferOut,
+        Self::TransferIn,
+        Self::Shortfall,
+        Self::Policy,
+        Self::Retired,
+    ];
+}
+
 /// What may be sold of a row beyond, or short of, what is available.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {

@@ -28,6 +28,20 @@ pub enum OrderEventKind {
     Refunded,
 }
 
+impl OrderEventKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Placed,
+        Self::LinesReplaced,
+        Self::Paid,
+        Self::PaymentFailed,
+        Self::Cancelled,
+        Self::Expired,
+        Self::RefundDue,
+        Self::Refunded,
+    ];
+}
+
 /// One immutable change of one order. It comes right after the movements that the same change made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderEvent {

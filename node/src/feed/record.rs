@@ -15,12 +15,12 @@ pub fn kind(record: &Record) -> &'static str {
     record_kind_name(record)
 }
 
-/// The store that it is about; none for an order's.
+/// The store that it is about; none for an order, which may be over several.
 pub fn store(record: &Record) -> Option<&StoreId> {
     record.store()
 }
 
-/// The item that it is about; none for an order's.
+/// The item that it is about.
 pub fn item(record: &Record) -> Option<&ItemId> {
     record.item()
 }
@@ -31,38 +31,7 @@ pub fn json(record: &Record, out: &mut Vec<u8>) {
         .expect("a record has plain keys, and memory takes it");
 }
 
-/// Every kind of movement.
-const MOVEMENTS: [MovementKind; 15] = [
-    MovementKind::Created,
-    MovementKind::Reserved,
-    MovementKind::Confirmed,
-    MovementKind::Released,
-    MovementKind::Expired,
-    MovementKind::Extended,
-    MovementKind::Sold,
-    MovementKind::Received,
-    MovementKind::Adjusted,
-    MovementKind::Counted,
-    MovementKind::TransferOut,
-    MovementKind::TransferIn,
-    MovementKind::Shortfall,
-    MovementKind::Policy,
-    MovementKind::Retired,
-];
-
-/// Every kind of change of an order.
-const ORDER_EVENTS: [OrderEventKind; 8] = [
-    OrderEventKind::Placed,
-    OrderEventKind::LinesReplaced,
-    OrderEventKind::Paid,
-    OrderEventKind::PaymentFailed,
-    OrderEventKind::Cancelled,
-    OrderEventKind::Expired,
-    OrderEventKind::RefundDue,
-    OrderEventKind::Refunded,
-];
-
 /// The names of all kinds.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    MOVEMENTS.into_iter().map(kind_name).chain(ORDER_EVENTS.into_iter().map(order_event_name))
+    MovementKind::ALL.into_iter().map(kind_name).chain(OrderEventKind::ALL.into_iter().map(order_event_name))
 }

@@ -289,8 +289,11 @@ async fn a_ledger_that_no_member_has_any_more_starts_anew_and_the_store_goes_on(
         })
         .await;
         assert_eq!(page["movements"][0]["seq"], 22, "{page}");
-        let output = cluster.nodes[index].output();
-        assert_eq!(output.matches("are lost: no member has them").count(), 1, "{output}");
+        let node = &cluster.nodes[index];
+        let told = || node.output().matches("are lost: no member has them").count();
+        // The loss is answered for before it is written down.
+        eventually("the loss is told", || async { (told() > 0).then_some(()) }).await;
+        assert_eq!(told(), 1, "{}", node.output());
     }
     reserve(&cluster, 0, "A", 1).await;
     cluster.equal_digests().await;

@@ -1,6 +1,6 @@
 //! Orders by black box: what a client without any library sees.
 
-use holdfast_e2e::{Cluster, Http};
+use holdfast_e2e::{Cluster, Http, Stream, seqs};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -236,4 +236,29 @@ async fn what_is_wrong_with_an_order_is_said() {
         );
     }
     assert_eq!(row(&http, "S1", "A").await["reserved"], 1);
+}
+
+#[tokio::test]
+async fn order_events_travel_in_the_feed_between_their_movements() {
+    let mut cluster = Cluster::start(3).await;
+    let http = cluster.leader_http().await;
+    let follower = cluster.follower().await;
+    create(&http, "S1", "A", 10).await;
+    let address = cluster.nodes[follower].http_address.clone();
+    let mut all = Stream::open(&address, "/feed?after=1").await;
+    let mut paid = Stream::open(&address, "/feed?after=1&kind=ORDER_PAID").await;
+    let mut of_store = Stream::open(&address, "/feed?after=1&storeId=S1").await;
+    let id = order_id();
+    http.post("/orders", json!({"orderId": id, "lines": [line("S1", "A", 2)]})).await.expect(201);
+    let pay = json!({"paymentId": "p1", "outcome": "SUCCEEDED"});
+    http.post(&format!("/orders/{id}/payment"), pay).await.expect(200);
+    let kinds = |lines: Vec<Value>| -> Vec<String> {
+        let kind = |line: &Value| line["record"]["kind"].as_str().unwrap_or_default().to_owned();
+        lines.iter().map(kind).collect()
+    };
+    let records = all.records(4).await;
+    assert!(records.iter().all(|line| line["record"]["orderId"] == json!(id)), "{records:?}");
+    assert_eq!(kinds(records), ["RESERVED", "ORDER_PLACED", "CONFIRMED", "ORDER_PAID"]);
+    assert_eq!(seqs(&paid.records(1).await), [5]);
+    assert_eq!(kinds(of_store.records(2).await), ["RESERVED", "CONFIRMED"]);
 }

@@ -2,7 +2,7 @@
 //!
 //! It holds nothing that cannot be had again: what was applied after the last flush is replayed from the log, and a
 //! database that will not open is set aside and fetched from the other members. Blocks are the same bytes under the same
-//! keys whoever writes them. It is one run of movements without holes, but for one that is being filled: see `missing`.
+//! keys whoever writes them. It is one run of records without holes, but for one that is being filled: see `missing`.
 
 mod missing;
 
@@ -335,7 +335,7 @@ fn block(bytes: &[u8]) -> Result<Vec<Record>, LedgerError> {
     codec::decode(bytes).map_err(|error| damaged(format!("a block: {error}")))
 }
 
-/// The last movement of a block.
+/// The last record of a block.
 fn last_of(bytes: &[u8]) -> Result<Seq, LedgerError> {
     Ok(block(bytes)?.last().map_or(Seq(0), Record::seq))
 }
