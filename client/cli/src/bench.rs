@@ -26,7 +26,7 @@ const PLENTY: u64 = 1 << 50;
 /// How long a hold of the bench lasts, in seconds: longer than a run, so that no expiry is measured.
 const TTL_SECONDS: u64 = 3600;
 /// The store whose rows the bench makes and uses; they stay.
-const STORE: &str = "BENCH";
+pub(crate) const STORE: &str = "BENCH";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -207,7 +207,7 @@ impl Run {
     }
 }
 
-fn why(error: Error) -> String {
+pub(crate) fn why(error: Error) -> String {
     match error {
         Error::Refused(problem) => problem.code.as_str().to_owned(),
         Error::Unavailable { problem: Some(problem), .. } => {
@@ -219,7 +219,7 @@ fn why(error: Error) -> String {
     }
 }
 
-async fn make_rows(client: &Client, store: &StoreId, rows: u64) -> Done {
+pub(crate) async fn make_rows(client: &Client, store: &StoreId, rows: u64) -> Done {
     let names: Vec<u64> = (0..rows).collect();
     for part in names.chunks(BATCH) {
         let commands = part.iter().map(|&name| create(store, &item(name), PLENTY)).collect();
@@ -238,7 +238,7 @@ async fn make_rows(client: &Client, store: &StoreId, rows: u64) -> Done {
     Ok(())
 }
 
-fn item(number: u64) -> ItemId {
+pub(crate) fn item(number: u64) -> ItemId {
     ItemId::new(format!("ITEM-{number}")).expect("letters, digits and a hyphen")
 }
 
@@ -251,7 +251,7 @@ fn reservation() -> Reserve {
     Reserve { qty: one_unit(), ttl_seconds, hold_id: None, owner: None, allow_partial: false }
 }
 
-fn reserve_command(store: &StoreId, item: ItemId) -> WireRequest {
+pub(crate) fn reserve_command(store: &StoreId, item: ItemId) -> WireRequest {
     let command = Command::Reserve {
         hold: HoldId::from_uuid(Uuid::now_v7()),
         lines: vec![Line { store: store.clone(), item, qty: one_unit() }],

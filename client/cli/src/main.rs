@@ -8,6 +8,7 @@ mod csv_file;
 mod failure;
 mod holds;
 mod import;
+mod lag;
 mod ledger;
 mod movements;
 mod orders;
@@ -118,6 +119,8 @@ enum Command {
     ///
     /// It makes rows in the store BENCH and leaves them, with its holds, which expire within an hour.
     Bench(bench::Bench),
+    /// How far behind those are who follow the feed
+    Lag(lag::Lag),
     /// Go on with one node after a majority is lost for good
     Recover(recover::Recover),
     /// Print completions for a shell
@@ -152,7 +155,7 @@ async fn run(cli: Cli, out: &Output) -> Done {
     let options = Options { call_timeout: Duration::from_secs(cli.timeout), ..Options::default() };
     let client = Client::new(cli.endpoints, options)?;
     let makes_many_changes =
-        matches!(cli.command, Command::Import(_) | Command::Replay(_) | Command::Bench(_));
+        matches!(cli.command, Command::Import(_) | Command::Replay(_) | Command::Bench(_) | Command::Lag(_));
     let client = match cli.idempotency_key {
         Some(_) if makes_many_changes => {
             return Err(Failure::Usage(
@@ -180,6 +183,7 @@ async fn run(cli: Cli, out: &Output) -> Done {
         Command::Cluster(command) => command.run(&client, out).await,
         Command::Ledger(command) => command.run(&client, out).await,
         Command::Bench(command) => command.run(&client, out).await,
+        Command::Lag(command) => command.run(&client, out).await,
         Command::Recover(command) => command.run(out).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
