@@ -80,18 +80,30 @@ pub async fn apply(app: &App, store: &StoreId, events: Vec<Value>) -> Result<Vec
         app.client.batch(requests).await.map_err(of_cluster)?
     };
     let mut replies = replies.into_iter();
-    let mut results = Vec::with_capacity(events.len());
-    for (event, command) in events.into_iter().zip(commands) {
-        let outcome = match command {
-            Err(reason) => Err(malformed(reason)),
-            Ok(_) => replies
-                .next()
-                .ok_or_else(|| Problem::new(ErrorCode::OutcomeUnknown, "the cluster left an event out"))
-                .and_then(|reply| applied(&reply)),
-        };
-        results.push(result(app, store, event, outcome).await);
-    }
-    Ok(results)
+    let outcomes: Vec<Outcome> = commands
+        .into_iter()
+        .map(|command| {
+            command.map_err(malformed)?;
+            let left_out = || Problem::new(ErrorCode::OutcomeUnknown, "the cluster left an event out");
+            applied(&replies.next().ok_or_else(left_out)?)
+        })
+        .collect();
+    let letters: Vec<Letter> =
+        events.iter().zip(&outcomes).filter_map(|(event, outcome)| letter(store, event, outcome)).collect();
+    // Those that cannot be kept now are not done with: the store is to send them again.
+    let kept = bury(app, &letters).await.unwrap_or_else(|problem| vec![Err(problem); letters.len()]);
+    let mut kept = kept.into_iter();
+    Ok(events.iter().zip(outcomes).map(|(event, outcome)| result(app, event, outcome, &mut kept)).collect())
+}
+
+/// What came of an event: done, and its movement; or why not.
+type Outcome = Result<(EventStatus, u64), Problem>;
+
+/// The letter of an event that will never be applied.
+fn letter(store: &StoreId, event: &Value, outcome: &Outcome) -> Option<Letter> {
+    let problem = outcome.as_ref().err().filter(|problem| !problem.retryable)?;
+    let reason = format!("{}: {}", problem.code.as_str(), problem.detail);
+    Some(Letter::refused(store, event.to_string().into_bytes(), &reason))
 }
 
 /// Applies an event that became a dead letter.
@@ -110,19 +122,34 @@ pub async fn apply_again(app: &App, store: &StoreId, body: &[u8]) -> Result<Even
     Ok(EventResult { event_id: id_of(&event), status, seq: Some(seq), dead_letter_id: None, problem: None })
 }
 
-/// Keeps something that came from a store among the dead letters; returns the letter's id.
+/// Keeps a body in which no events can be read among the dead letters; returns the letter's id.
 ///
 /// # Errors
 /// When the dead letters do not take it now.
-pub async fn bury(app: &App, store: &StoreId, body: Vec<u8>, reason: &str) -> Result<DeadLetterId, Problem> {
-    let letter = Letter::refused(store, body, reason);
-    app.registry.dead_letter(&letter).await.map_err(of_cluster)?;
-    Counters::one(&app.counters.dead_letters);
-    tracing::warn!(letter = %letter.id, %store, reason, "an event became a dead letter");
-    Ok(letter.id)
+pub async fn bury_whole(
+    app: &App,
+    store: &StoreId,
+    body: Vec<u8>,
+    reason: &str,
+) -> Result<DeadLetterId, Problem> {
+    let kept = bury(app, &[Letter::refused(store, body, reason)]).await?.pop();
+    kept.unwrap_or_else(|| Err(Problem::new(ErrorCode::OutcomeUnknown, "the cluster did not answer")))
 }
 
-fn applied(reply: &Reply) -> Result<(EventStatus, u64), Problem> {
+/// Keeps letters; for each, in order, its id, or why it is not kept.
+async fn bury(app: &App, letters: &[Letter]) -> Result<Vec<Result<DeadLetterId, Problem>>, Problem> {
+    let kept = app.registry.keep(letters).await.map_err(of_cluster)?;
+    let kept = letters.iter().zip(kept).map(|(letter, kept)| {
+        let Letter { id, store, reason, .. } = letter;
+        kept?;
+        Counters::one(&app.counters.dead_letters);
+        tracing::warn!(letter = %id, %store, %reason, "an event became a dead letter");
+        Ok(*id)
+    });
+    Ok(kept.collect())
+}
+
+fn applied(reply: &Reply) -> Outcome {
     match &reply.result {
         Ok(_) if reply.replayed => Ok((EventStatus::Repeated, reply.seq.0)),
         Ok(_) => Ok((EventStatus::Applied, reply.seq.0)),
@@ -130,50 +157,37 @@ fn applied(reply: &Reply) -> Result<(EventStatus, u64), Problem> {
     }
 }
 
-/// What an event is answered with. One that cannot be applied is answered as that only once it is kept.
-async fn result(
+/// What an event is answered with. One that will never be applied is answered as that only once it is kept, as the next of
+/// `kept` tells.
+fn result(
     app: &App,
-    store: &StoreId,
-    event: Value,
-    outcome: Result<(EventStatus, u64), Problem>,
+    event: &Value,
+    outcome: Outcome,
+    kept: &mut impl Iterator<Item = Result<DeadLetterId, Problem>>,
 ) -> EventResult {
-    let event_id = id_of(&event);
-    let problem = match outcome {
+    let event_id = id_of(event);
+    let (status, problem, letter) = match outcome {
         Ok((status, seq)) => {
             count(app, status);
             return EventResult { event_id, status, seq: Some(seq), dead_letter_id: None, problem: None };
         }
-        Err(problem) => problem,
+        Err(problem) if problem.retryable => (EventStatus::Retry, problem, None),
+        Err(problem) => match kept.next() {
+            Some(Ok(letter)) => (EventStatus::DeadLettered, problem, Some(letter.to_string())),
+            Some(Err(full)) => (EventStatus::Retry, full, None),
+            None => (EventStatus::Retry, problem, None),
+        },
     };
-    let retry = |problem| EventResult {
-        event_id: event_id.clone(),
-        status: EventStatus::Retry,
-        seq: None,
-        dead_letter_id: None,
-        problem: Some(problem),
-    };
-    if problem.retryable {
-        return retry(problem);
-    }
-    let reason = format!("{}: {}", problem.code.as_str(), problem.detail);
-    match bury(app, store, event.to_string().into_bytes(), &reason).await {
-        Ok(letter) => {
-            Counters::one(&app.counters.events_refused);
-            EventResult {
-                dead_letter_id: Some(letter.to_string()),
-                status: EventStatus::DeadLettered,
-                ..retry(problem)
-            }
-        }
-        Err(refused) => retry(refused),
-    }
+    count(app, status);
+    EventResult { event_id, status, seq: None, dead_letter_id: letter, problem: Some(problem) }
 }
 
 fn count(app: &App, status: EventStatus) {
     match status {
         EventStatus::Applied => Counters::one(&app.counters.events_applied),
         EventStatus::Repeated => Counters::one(&app.counters.events_repeated),
-        EventStatus::DeadLettered | EventStatus::Retry => {}
+        EventStatus::DeadLettered => Counters::one(&app.counters.events_refused),
+        EventStatus::Retry => {}
     }
 }
 

@@ -3,8 +3,11 @@
 
 use futures_util::TryStreamExt;
 use futures_util::stream::StreamExt;
-use holdfast_api::{DeadLetter, DeadLetterPage, ErrorCode, NewDeadLetter, NewSubscription};
-use holdfast_sdk::model::{self, DeadLetterId, Direction, Reason, StoreId, SubscriptionId};
+use holdfast_api::{DeadLetter, DeadLetterPage, MAX_BATCH_COMMANDS, NewSubscription, Problem, WireRequest};
+use holdfast_sdk::model::{
+    self, Command, DeadLetterId, Direction, LetterAction, LetterBody, Reason, Refusal, StoreId,
+    SubscriptionId,
+};
 use holdfast_sdk::{Client, Error};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,6 +17,8 @@ use crate::push::{Message, Secret};
 
 /// The longest reason of a letter, in bytes.
 const MAX_REASON_BYTES: usize = 256;
+/// Letters that are kept in one go have about so many bytes.
+const MAX_BATCH_BYTES: usize = 2 << 20;
 
 /// Where a store's messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +87,26 @@ impl Letter {
         let id = letter_id(&[store.as_str().as_bytes(), &body]);
         Self { id, store: store.clone(), direction: Direction::FromStore, reason: reason(why), body }
     }
+
+    fn request(&self) -> WireRequest {
+        let action = LetterAction::Keep {
+            store: self.store.clone(),
+            direction: self.direction,
+            reason: self.reason.clone(),
+            body: LetterBody::new(self.body.as_slice()),
+        };
+        WireRequest { command: Command::DeadLetter { letter: self.id, action }, idempotency_key: None }
+    }
+}
+
+/// How many of `letters` go into one batch: at least one.
+fn batch_len(letters: &[Letter]) -> usize {
+    let mut size = 0;
+    let fits = letters.iter().take(MAX_BATCH_COMMANDS).take_while(|letter| {
+        size += letter.body.len() + MAX_REASON_BYTES;
+        size <= MAX_BATCH_BYTES
+    });
+    fits.count().max(1)
 }
 
 fn letter_id(parts: &[&[u8]]) -> DeadLetterId {
@@ -126,14 +151,23 @@ impl Registry {
         self.0.remove_subscription(id).await.map(drop)
     }
 
-    /// Keeps a letter; one that is there already stays as it is.
-    pub async fn dead_letter(&self, letter: &Letter) -> Result<(), Error> {
-        let Letter { id, store, direction, reason, body } = letter;
-        let body = NewDeadLetter::new(Some(*id), store.clone(), *direction, reason.clone(), body);
-        match self.0.keep_dead_letter(body).await {
-            Err(Error::Refused(problem)) if problem.code == ErrorCode::DeadLetterExists => Ok(()),
-            kept => kept.map(drop),
+    /// Keeps letters; one that is there already stays as it is. For each, in order, why it is not kept when it is not: then
+    /// there is no room now, or it is too large.
+    pub async fn keep(&self, letters: &[Letter]) -> Result<Vec<Result<(), Problem>>, Error> {
+        let mut kept = Vec::with_capacity(letters.len());
+        let mut rest = letters;
+        while !rest.is_empty() {
+            let (some, after) = rest.split_at(batch_len(rest));
+            // As a batch, since a refusal for lack of room is then an answer, and not tried again until the time is over.
+            for reply in self.0.batch(some.iter().map(Letter::request).collect()).await? {
+                kept.push(match reply.result {
+                    Ok(_) | Err(Refusal::DeadLetterExists { .. }) => Ok(()),
+                    Err(refusal) => Err(Problem::from(&refusal)),
+                });
+            }
+            rest = after;
         }
+        Ok(kept)
     }
 
     /// Letters after a place, at most `limit`, and where the next page starts.

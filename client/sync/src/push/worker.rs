@@ -213,7 +213,13 @@ impl Worker {
     /// Puts a message among the dead letters; false when they do not take it now.
     async fn is_dead_letter(&self, message: &Message, error: &str, attempts: u32) -> bool {
         let letter = Letter::undelivered(&self.subscription, message, attempts, error);
-        match self.shared.registry.dead_letter(&letter).await {
+        let kept = self.shared.registry.keep(std::slice::from_ref(&letter)).await;
+        let kept = match kept.map(|mut kept| kept.pop()) {
+            Ok(Some(kept)) => kept.map_err(|problem| problem.detail),
+            Ok(None) => Err("the cluster did not answer".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match kept {
             Ok(()) => {
                 Counters::one(&self.shared.counters.dead_letters);
                 tracing::warn!(
@@ -226,7 +232,7 @@ impl Worker {
                 true
             }
             Err(refused) => {
-                tracing::warn!(letter = %letter.id, error = %refused, "a dead letter was not taken; it is kept");
+                tracing::warn!(letter = %letter.id, error = refused, "a dead letter was not taken; it is kept");
                 false
             }
         }

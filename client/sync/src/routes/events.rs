@@ -43,7 +43,7 @@ async fn taken(app: App, store: &str, request: Request) -> Result<Response, Prob
             return Err(Problem::new(ErrorCode::TooLarge, detail));
         }
         Err(Unreadable::NotEvents(reason)) => {
-            let letter = events::bury(&app, &store, body.to_vec(), &reason).await?;
+            let letter = events::bury_whole(&app, &store, body.to_vec(), &reason).await?;
             return Err(malformed(reason).with("deadLetterId", letter.to_string()));
         }
     };
