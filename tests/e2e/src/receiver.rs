@@ -1,7 +1,7 @@
 //! A store's end of a webhook: a real HTTP server that checks signatures and can misbehave.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,11 +23,16 @@ use crate::node::own_address;
 /// A signature is not older than this, in seconds.
 const TOLERANCE_SECONDS: u64 = 300;
 
+/// How long a slow receiver works on a message: nothing counts on it.
+const SLOWNESS: Duration = Duration::from_millis(300);
+
 /// What a receiver does with messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
     /// It takes them.
     Take,
+    /// It works on each for a while, and has taken it only at the end; one whose sender hangs up before that is not taken.
+    TakeSlowly,
     /// It answers with this status, and does not take them.
     Answer(u16),
     /// It never answers.
@@ -150,6 +155,9 @@ impl Drop for Receiver {
 async fn take(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
     let behaviour = *inner.behaviour.lock().unwrap();
     let secret = inner.secret.lock().unwrap().clone();
+    if behaviour == Behaviour::TakeSlowly {
+        tokio::time::sleep(SLOWNESS).await;
+    }
     {
         let mut seen = inner.seen.lock().unwrap();
         match check(&secret, &headers, &body, behaviour) {
@@ -158,7 +166,7 @@ async fn take(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) 
         }
     }
     match behaviour {
-        Behaviour::Take => StatusCode::NO_CONTENT.into_response(),
+        Behaviour::Take | Behaviour::TakeSlowly => StatusCode::NO_CONTENT.into_response(),
         Behaviour::Answer(status) => StatusCode::from_u16(status).expect("a status").into_response(),
         Behaviour::Hang => std::future::pending().await,
         Behaviour::CloseHalfWay => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use holdfast_e2e::{Cluster, Http, Mirror, Receiver, Stream, Sync, binary, eventually};
+use holdfast_e2e::{Behaviour, Cluster, Http, Mirror, Receiver, Stream, Sync, binary, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -160,6 +160,8 @@ async fn killed_again_and_again_it_ends_as_the_cluster_and_the_stores_have_every
         shop.subscribe(&sync).await;
         shop.is_served(&sync).await;
     }
+    // One of them takes its time, so that the service is often killed while a message is under way.
+    shops[0].receiver.behave(Behaviour::TakeSlowly);
     let dir = tempfile::tempdir().unwrap();
     let replay = tokio::spawn(replay(&cluster, &dir.path().join("rejects.csv")));
     for _ in 0..kills() {
@@ -168,6 +170,7 @@ async fn killed_again_and_again_it_ends_as_the_cluster_and_the_stores_have_every
         sync.kill().await;
         sync.run();
     }
+    shops[0].receiver.behave(Behaviour::Take);
     let output = replay.await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let leader = cluster.leader_http().await;
