@@ -4,6 +4,7 @@
 mod audit;
 mod bench;
 mod cluster;
+mod compare;
 mod csv_file;
 mod failure;
 mod holds;
@@ -119,6 +120,8 @@ enum Command {
     ///
     /// It makes rows in the store BENCH and leaves them, with its holds, which expire within an hour.
     Bench(bench::Bench),
+    /// The sync service's view against the cluster, row by row
+    Compare(compare::Compare),
     /// How far behind those are who follow the feed
     Lag(lag::Lag),
     /// Go on with one node after a majority is lost for good
@@ -183,6 +186,7 @@ async fn run(cli: Cli, out: &Output) -> Done {
         Command::Cluster(command) => command.run(&client, out).await,
         Command::Ledger(command) => command.run(&client, out).await,
         Command::Bench(command) => command.run(&client, out).await,
+        Command::Compare(command) => command.run(&client, out).await,
         Command::Lag(command) => command.run(&client, out).await,
         Command::Recover(command) => command.run(out).await,
         Command::Completions { shell } => {

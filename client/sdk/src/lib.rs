@@ -18,6 +18,7 @@ mod lines;
 mod nodes;
 mod pages;
 mod snapshot;
+mod view;
 
 pub use client::{Client, Options};
 pub use error::Error;
@@ -25,3 +26,4 @@ pub use feed::{FeedError, FeedEvent, FeedFilter};
 pub use holdfast_api as api;
 pub use holdfast_model as model;
 pub use snapshot::Snapshot;
+pub use view::{SyncService, ViewPage, ViewRow};
