@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use hdrhistogram::Histogram;
 use holdfast_sdk::Client;
-use holdfast_sdk::model::StoreId;
+use holdfast_sdk::model::{StoreId, SubscriptionId};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -58,34 +59,56 @@ impl Lag {
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let store = StoreId::new(STORE).expect("letters");
         make_rows(client, &store, ROWS).await?;
-        let mut readers = JoinSet::new();
-        let consumers = self.consumers(client, &mut readers).await?;
-        let (seqs, failed) = self.produce(client, &store).await;
+        let (mut readers, mut hook) = (JoinSet::new(), None);
+        let measured = self.measure(client, &store, &mut readers, &mut hook).await;
+        // Nobody receives there any more.
+        if let Some(subscription) = hook {
+            client.remove_subscription(subscription).await?;
+        }
+        readers.shutdown().await;
+        let (lags, failed) = measured?;
+        self.print(out, &lags, &failed)?;
+        match failed.first() {
+            None => Ok(()),
+            Some(why) => Err(Failure::Check(format!("{} batches failed, the first: {why}", failed.len()))),
+        }
+    }
+
+    async fn measure(
+        &self,
+        client: &Client,
+        store: &StoreId,
+        readers: &mut JoinSet<()>,
+        hook: &mut Option<SubscriptionId>,
+    ) -> Result<(Vec<(&'static str, Histogram<u64>)>, Vec<String>), Failure> {
+        let consumers = self.consumers(client, readers, hook).await?;
+        let (seqs, failed) = self.produce(client, store).await;
         let last = seqs.iter().flat_map(|some| &some.seqs).max().copied().unwrap_or_default();
         for (name, seen) in &consumers {
             until(|| seen.lock().keys().next_back() >= Some(&last))
                 .await
                 .map_err(|()| Failure::Check(format!("{name} did not get everything in a minute")))?;
         }
-        readers.shutdown().await;
-        let lags: Vec<_> = consumers.iter().map(|(name, seen)| (*name, lag(&seqs, &seen.lock()))).collect();
-        let value: Vec<Value> = lags
-            .iter()
-            .map(|(name, micros)| json!({"consumer": name, "movements": micros.len(), "lagMs": latency(micros)}))
-            .collect();
-        out.print(&json!({"ratePerSecond": self.rate, "failed": failed, "consumers": value}), |_| {
+        let lags = consumers.iter().map(|(name, seen)| (*name, lag(&seqs, &seen.lock())));
+        Ok((lags.collect(), failed))
+    }
+
+    fn print(&self, out: &Output, lags: &[(&str, Histogram<u64>)], failed: &[String]) -> Done {
+        let consumers = lags.iter().map(
+            |(name, micros)| json!({"consumer": name, "movements": micros.len(), "lagMs": latency(micros)}),
+        );
+        let value = json!({
+            "ratePerSecond": self.rate, "failed": failed, "consumers": consumers.collect::<Vec<_>>(),
+        });
+        out.print(&value, |_| {
             let mut lines = table(&["consumer", "movements", "p50 ms", "p99 ms", "max ms"]);
-            for (name, micros) in &lags {
+            for (name, micros) in lags {
                 let mut cells = vec![(*name).to_owned(), micros.len().to_string()];
                 cells.extend([0.5, 0.99, 1.0].map(|quantile| format!("{:.2}", millis(micros, quantile))));
                 lines.add_row(cells);
             }
             numbers(lines, 1)
-        })?;
-        match failed.first() {
-            None => Ok(()),
-            Some(why) => Err(Failure::Check(format!("{} batches failed, the first: {why}", failed.len()))),
-        }
+        })
     }
 
     /// Starts them all, and waits until each has been heard from.
@@ -93,6 +116,7 @@ impl Lag {
         &self,
         client: &Client,
         readers: &mut JoinSet<()>,
+        hook: &mut Option<SubscriptionId>,
     ) -> Result<Vec<(&'static str, Seen)>, Failure> {
         let status = client.status_of(&client.endpoints()[0]).await?;
         let leader = status.leader.map(|leader| leader.http);
@@ -105,7 +129,9 @@ impl Lag {
         if let Some(sync) = &self.sync {
             let path = format!("/stores/{STORE}/feed");
             consumers.push(("sync view, store's feed", reader(sync, &path, readers).await?));
-            consumers.push(("sync, webhook", webhook(sync, readers).await?));
+            let (seen, subscription) = webhook(sync, readers).await?;
+            *hook = Some(subscription);
+            consumers.push(("sync, webhook", seen));
         }
         for (name, seen) in &consumers {
             until(|| !seen.lock().is_empty())
@@ -142,7 +168,7 @@ impl Lag {
     }
 }
 
-fn lag(acknowledged: &[Acknowledged], seen: &BTreeMap<u64, Instant>) -> hdrhistogram::Histogram<u64> {
+fn lag(acknowledged: &[Acknowledged], seen: &BTreeMap<u64, Instant>) -> Histogram<u64> {
     let mut micros = histogram();
     for some in acknowledged {
         for &seq in &some.seqs {
@@ -189,7 +215,7 @@ async fn reader(address: &str, path: &str, readers: &mut JoinSet<()>) -> Result<
 }
 
 /// Subscribes to the store's messages, and receives them.
-async fn webhook(sync: &str, readers: &mut JoinSet<()>) -> Result<Seen, Failure> {
+async fn webhook(sync: &str, readers: &mut JoinSet<()>) -> Result<(Seen, SubscriptionId), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(unreachable("127.0.0.1"))?;
     let url = format!("http://{}/", listener.local_addr().map_err(unreachable("127.0.0.1"))?);
     let body = json!({"url": url}).to_string();
@@ -202,9 +228,9 @@ async fn webhook(sync: &str, readers: &mut JoinSet<()>) -> Result<Seen, Failure>
     stream.write_all(request.as_bytes()).await.map_err(unreachable(sync))?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.map_err(unreachable(sync))?;
-    if !answer.starts_with("HTTP/1.1 201") {
-        return Err(Failure::Check(format!("{sync}: {answer}")));
-    }
+    let body = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str::<Value>(body).ok());
+    let subscription = body.and_then(|body| body["subscriptionId"].as_str()?.parse().ok());
+    let subscription = subscription.ok_or_else(|| Failure::Check(format!("{sync}: {answer}")))?;
     let seen = Seen::default();
     let mine = seen.clone();
     readers.spawn(async move {
@@ -213,7 +239,7 @@ async fn webhook(sync: &str, readers: &mut JoinSet<()>) -> Result<Seen, Failure>
             let _ = receive(stream, &mine).await;
         }
     });
-    Ok(seen)
+    Ok((seen, subscription))
 }
 
 async fn receive(stream: TcpStream, seen: &Seen) -> std::io::Result<()> {

@@ -106,18 +106,18 @@ impl Generation {
         }
         let (surplus, excess) = (head.count - outbox.keep, head.count.saturating_sub(outbox.max));
         let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
-        let found = guarded(|| {
-            self.tree()
-                .scan_prefix(record::entries_of(store))
-                .keys()
-                .take(surplus)
+        // Only what goes is looked at: behind it may be all that a receiver that is down has not had.
+        let goes = |key: &sled::IVec, place: u64| {
+            place < excess || record::seq_of(key).is_none_or(|seq| seq <= delivered)
+        };
+        let cut = guarded(|| {
+            let keys = self.tree().scan_prefix(record::entries_of(store)).keys().take(surplus).zip(0_u64..);
+            keys.take_while(|(key, place)| key.as_ref().map_or(true, |key| goes(key, *place)))
+                .map(|(key, _)| key)
                 .collect::<Result<Vec<_>, _>>()
         })?;
-        for (key, place) in found.iter().zip(0_u64..) {
-            let seq = record::seq_of(key).ok_or_else(|| ViewError::damaged("an entry's key"))?;
-            if seq > delivered && place >= excess {
-                break;
-            }
+        for key in cut {
+            record::seq_of(&key).ok_or_else(|| ViewError::damaged("an entry's key"))?;
             batch.remove(key);
             head.count -= 1;
         }
