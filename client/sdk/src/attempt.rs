@@ -36,13 +36,26 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What a node answered, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// JSON; a problem when the status is none of success.
+    pub body: Bytes,
+    /// It is the answer to a repeat: nothing changed now.
+    pub is_replayed: bool,
+    /// The last movement that the node had applied.
+    pub applied_seq: Option<u64>,
+}
+
 /// What came of one attempt.
 #[derive(Debug)]
 pub enum Attempt {
     /// Carried out.
-    Done { body: Bytes, leader: Option<String> },
+    Done { answer: Answer, leader: Option<String> },
     /// The cluster said no, for good.
-    Refused(Box<Problem>),
+    Refused { problem: Box<Problem>, answer: Answer },
     /// Not carried out: that node leads.
     Elsewhere(String),
     /// Not carried out, and may be later, after the wait that the node asked for.
@@ -85,16 +98,19 @@ async fn read(node: &str, response: Response) -> Attempt {
         return redirect(node, response.headers());
     }
     let leader = text(response.headers(), header::LEADER).map(str::to_owned);
+    let is_replayed = text(response.headers(), header::IDEMPOTENCY_REPLAYED) == Some("true");
+    let applied_seq = text(response.headers(), header::APPLIED_SEQ).and_then(|seq| seq.parse().ok());
     let wait = text(response.headers(), RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
     let body = match response.bytes().await {
         Ok(body) => body,
         Err(error) => return Attempt::Unknown(format!("{node}: the answer broke off: {}", cause(&error))),
     };
+    let answer = Answer { status: status.as_u16(), body, is_replayed, applied_seq };
     if status.is_success() {
-        return Attempt::Done { body, leader };
+        return Attempt::Done { answer, leader };
     }
-    match serde_json::from_slice::<Problem>(&body) {
-        Ok(problem) => of_problem(node, problem, wait.map(Duration::from_secs)),
+    match serde_json::from_slice::<Problem>(&answer.body) {
+        Ok(problem) => of_problem(node, problem, answer, wait.map(Duration::from_secs)),
         // Something between here and the node, or a node that broke: it may have passed the request on.
         Err(_) if status.is_server_error() => {
             Attempt::Unknown(format!("{node}: status {status} without a problem"))
@@ -114,7 +130,7 @@ fn redirect(node: &str, headers: &HeaderMap) -> Attempt {
     }
 }
 
-fn of_problem(node: &str, problem: Problem, asked_wait: Option<Duration>) -> Attempt {
+fn of_problem(node: &str, problem: Problem, answer: Answer, asked_wait: Option<Duration>) -> Attempt {
     let detail = format!("{node}: {}", problem.detail);
     if problem.code.may_have_effect() {
         Attempt::Unknown(detail)
@@ -127,7 +143,7 @@ fn of_problem(node: &str, problem: Problem, asked_wait: Option<Duration>) -> Att
         let wait = asked_wait.filter(|_| is_full).map(|wait| wait.min(MAX_ASKED_WAIT));
         Attempt::NotTaken { detail, problem: Some(Box::new(problem)), wait }
     } else {
-        Attempt::Refused(Box::new(problem))
+        Attempt::Refused { problem: Box::new(problem), answer }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
-use crate::attempt::{Attempt, Call, Payload, attempt};
+use crate::attempt::{Answer, Attempt, Call, Payload, attempt};
 use crate::nodes::Nodes;
 
 /// The first wait between two attempts is random up to this, the next up to twice as much, and so on.
@@ -124,8 +124,8 @@ impl Client {
     /// Asks one node, once; it may take as long as a call.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, node: &str, call: &Call<'_>) -> Result<T, Error> {
         match attempt(&self.inner.http, node, call, self.inner.options.call_timeout).await {
-            Attempt::Done { body, .. } => parse(&body),
-            Attempt::Refused(problem) => Err(Error::Refused(problem)),
+            Attempt::Done { answer, .. } => parse(&answer.body),
+            Attempt::Refused { problem, .. } => Err(Error::Refused(problem)),
             Attempt::NotTaken { detail, problem, .. } => Err(Error::Unavailable { detail, problem }),
             Attempt::Unknown(detail) if call.method == reqwest::Method::GET => {
                 Err(Error::Unavailable { detail, problem: None })
@@ -139,8 +139,16 @@ impl Client {
     /// Makes attempts until one succeeds, the cluster says no, or the time is over. What cannot be repeated safely is
     /// not repeated once it may have been carried out.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Bytes, Error> {
+        match self.call_within(call, self.inner.options.call_timeout).await? {
+            Answered::Done(answer) => Ok(answer.body),
+            Answered::Refused(problem, _) => Err(Error::Refused(problem)),
+        }
+    }
+
+    /// The same within a time of its own.
+    pub(crate) async fn call_within(&self, call: &Call<'_>, time: Duration) -> Result<Answered, Error> {
         let Inner { http, nodes, options } = &*self.inner;
-        let deadline = Instant::now() + options.call_timeout;
+        let deadline = Instant::now() + time;
         let mut pace = Pace::new(deadline);
         let mut seen = Seen::default();
         loop {
@@ -148,13 +156,13 @@ impl Client {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut asked_wait = None;
             match attempt(http, &node, call, left.min(options.attempt_timeout)).await {
-                Attempt::Done { body, leader } => {
+                Attempt::Done { answer, leader } => {
                     if let Some(leader) = leader.and_then(|leader| crate::nodes::address(&leader).ok()) {
                         nodes.heard_of(&leader);
                     }
-                    return Ok(body);
+                    return Ok(Answered::Done(answer));
                 }
-                Attempt::Refused(problem) => return Err(Error::Refused(problem)),
+                Attempt::Refused { problem, answer } => return Ok(Answered::Refused(problem, answer)),
                 Attempt::Senseless(detail) => return Err(Error::Protocol(detail)),
                 Attempt::Elsewhere(leader) => {
                     seen.detail = format!("{node}: {leader} leads");
@@ -187,6 +195,14 @@ impl Client {
             }
         }
     }
+}
+
+/// What the cluster said in the end.
+pub(crate) enum Answered {
+    /// It did it.
+    Done(Answer),
+    /// It said no, for good.
+    Refused(Box<Problem>, Answer),
 }
 
 /// What the attempts of a call have met with.

@@ -17,13 +17,16 @@ mod feed;
 mod lines;
 mod nodes;
 mod pages;
+mod relay;
 mod snapshot;
 mod view;
 
+pub use attempt::Answer;
 pub use client::{Client, Options};
 pub use error::Error;
 pub use feed::{FeedError, FeedEvent, FeedFilter};
 pub use holdfast_api as api;
 pub use holdfast_model as model;
+pub use relay::Relay;
 pub use snapshot::Snapshot;
 pub use view::{SyncService, ViewPage, ViewRow};

@@ -1,13 +1,16 @@
 //! Settings: flags, then the environment, then a file, then defaults.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use holdfast_service::settings;
+use holdfast_service::settings::{
+    ConfigError, endpoints, in_range, listen_address, matches, millis, read_table, wrong,
+};
 use serde::Deserialize;
 
 /// The sync service of a Holdfast cluster: follows its feed, keeps a view of the stock, pushes movements to the stores and
@@ -25,45 +28,8 @@ struct Cli {
     settings: Settings,
 }
 
-macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $([$($extra:tt)*])? $name:ident: $type:ty = $env:literal;)*) => {
-        #[derive(Debug, Args)]
-        struct Settings {
-            /// TOML file with settings
-            #[arg(long, env = "HOLDFAST_SYNC_CONFIG", value_name = "FILE")]
-            config: Option<PathBuf>,
-            $(
-                $(#[doc = $doc])+
-                #[arg(long, env = $env, $($($extra)*)?)]
-                $name: Option<$type>,
-            )*
-            /// Listen on an address that is not loopback, without encryption or authentication
-            #[arg(long)]
-            insecure_listen_any: bool,
-            /// Stop when standard input closes, for programs that start this one and may die
-            #[arg(long, hide = true)]
-            stop_when_stdin_closes: bool,
-        }
-
-        /// The file.
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            $($name: Option<$type>,)*
-            insecure_listen_any: Option<bool>,
-        }
-
-        impl Settings {
-            /// Fills in from the file what neither a flag nor the environment gave.
-            fn fill(&mut self, table: Table) {
-                $(self.$name = self.$name.take().or(table.$name);)*
-                self.insecure_listen_any |= table.insecure_listen_any.unwrap_or(false);
-            }
-        }
-    };
-}
-
 settings! {
+    config = "HOLDFAST_SYNC_CONFIG";
     /// Directory for the view; it can be deleted at any time, and is then built again [default: holdfast-sync-data]
     [value_name = "DIR"] dir: PathBuf = "HOLDFAST_SYNC_DIR";
     /// Address for clients [default: 127.0.0.1:8083]
@@ -104,20 +70,6 @@ settings! {
     [value_name = "DIR"] log_dir: PathBuf = "HOLDFAST_SYNC_LOG_DIR";
     /// What is logged: error, warn, info, debug, or directives such as info,holdfast_sync=debug [default: info]
     [value_name = "LEVEL"] log_level: String = "HOLDFAST_SYNC_LOG_LEVEL";
-}
-
-/// A wrong setting: names it and says what was expected.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn wrong<T>(text: String) -> Result<T, ConfigError> {
-    Err(ConfigError(text))
 }
 
 /// Everything that the running service needs to know.
@@ -190,18 +142,13 @@ impl Config {
     }
 
     fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, ConfigError> {
-        let matches = Cli::command().try_get_matches_from(args).map_err(|error| {
-            if error.use_stderr() {
-                ConfigError(error.to_string().trim_start_matches("error: ").trim_end().to_owned())
-            } else {
-                error.exit()
-            }
-        })?;
+        let matches = matches(Cli::command(), args)?;
         let cli = Cli::from_arg_matches(&matches).map_err(|error| ConfigError(error.to_string()))?;
         let mut settings = cli.settings;
         if let Some(path) = settings.config.clone() {
             let from_flag = matches.value_source("config") == Some(ValueSource::CommandLine);
-            settings.fill(read_table(&path, from_flag)?);
+            let source = if from_flag { "--config" } else { "HOLDFAST_SYNC_CONFIG" };
+            settings.fill(read_table(&path, source)?);
         }
         Self::new(settings)
     }
@@ -214,8 +161,8 @@ impl Config {
         let outbox = outbox(settings.outbox_keep, settings.outbox_max)?;
         let dir = settings.dir.unwrap_or_else(|| "holdfast-sync-data".into());
         Ok(Self {
-            http: listen_address(http, settings.insecure_listen_any)?,
-            endpoints: list(endpoints)?,
+            http: listen_address(http, "127.0.0.1:8083", settings.insecure_listen_any)?,
+            endpoints: self::endpoints(endpoints)?,
             batch: in_range("batch", settings.batch.unwrap_or(500), 1, 100_000)?,
             outbox,
             ready_lag_ms: in_range("ready_lag_ms", settings.ready_lag_ms.unwrap_or(5000), 1, 86_400_000)?,
@@ -235,31 +182,6 @@ impl Config {
             dir,
         })
     }
-}
-
-fn read_table(path: &Path, from_flag: bool) -> Result<Table, ConfigError> {
-    let source = if from_flag { "--config" } else { "HOLDFAST_SYNC_CONFIG" };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return wrong(format!("{source}: cannot read {}: {error}", path.display())),
-    };
-    toml::from_str(&text)
-        .map_err(|error| ConfigError(format!("{}: {}", path.display(), error.to_string().trim_end())))
-}
-
-fn in_range<T: PartialOrd + fmt::Display>(name: &str, value: T, min: T, max: T) -> Result<T, ConfigError> {
-    if value < min || value > max {
-        wrong(format!("{name} must be {min} to {max}, got {value}"))
-    } else {
-        Ok(value)
-    }
-}
-
-/// No wait of this service is longer than an hour.
-const MAX_WAIT_MS: u64 = 3_600_000;
-
-fn millis(name: &str, value: u64, min: u64) -> Result<Duration, ConfigError> {
-    in_range(name, value, min, MAX_WAIT_MS).map(Duration::from_millis)
 }
 
 fn webhooks(settings: &Settings) -> Result<Webhooks, ConfigError> {
@@ -284,31 +206,6 @@ fn outbox(keep: Option<u64>, max: Option<u64>) -> Result<Outbox, ConfigError> {
         return wrong(format!("outbox_max must not be below outbox_keep, got {max} and {keep}"));
     }
     Ok(Outbox { keep, max })
-}
-
-fn listen_address(text: &str, any: bool) -> Result<SocketAddr, ConfigError> {
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        return wrong(format!("http must be an IP address and a port, such as 127.0.0.1:8083, got {text:?}"));
-    };
-    if address.port() == 0 {
-        return wrong(format!("http needs a port that others can be told, got {text:?}"));
-    }
-    if !address.ip().is_loopback() && !any {
-        return wrong(format!(
-            "http must be a loopback address, got {text:?}: without encryption and authentication other addresses need \
-             --insecure-listen-any"
-        ));
-    }
-    Ok(address)
-}
-
-fn list(text: &str) -> Result<Vec<String>, ConfigError> {
-    let endpoints: Vec<String> =
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    if endpoints.is_empty() {
-        return wrong("endpoints must name at least one node, such as 127.0.0.1:8082".to_owned());
-    }
-    Ok(endpoints)
 }
 
 #[cfg(test)]

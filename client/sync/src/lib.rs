@@ -9,19 +9,17 @@ mod clock;
 mod config;
 mod events;
 mod follow;
-mod logs;
 mod metrics;
 mod progress;
 mod push;
-mod read;
 mod registry;
-mod reply;
 mod routes;
 mod run;
 mod source;
 mod view;
 mod wakers;
 
-pub use config::{Config, ConfigError, Outbox, Webhooks};
-pub use logs::init as init_logs;
+use holdfast_service::{read, reply};
+
+pub use config::{Config, Outbox, Webhooks};
 pub use run::{Outcome, run};

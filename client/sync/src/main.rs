@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use holdfast_sync::{Config, Outcome, init_logs, run};
+use holdfast_service::logs;
+use holdfast_sync::{Config, Outcome, run};
 
 /// A wrong setting, or a directory or address that cannot be used.
 const EXIT_CANNOT_START: u8 = 2;
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return cannot_start(&error.to_string()),
     };
-    let _guard = match init_logs(&config) {
+    let _guard = match logs::init("holdfast-sync", &config.log_level, &config.log_dir) {
         Ok(guard) => guard,
         Err(error) => return cannot_start(&error),
     };

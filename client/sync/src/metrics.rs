@@ -1,23 +1,9 @@
 //! Numbers about the service in the text format of Prometheus.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)*) => {
-        /// What has been counted since the service started.
-        #[derive(Debug, Default)]
-        pub struct Counters {
-            $($(#[doc = $doc])+ pub $name: AtomicU64,)*
-        }
-
-        impl Counters {
-            fn write(&self, out: &mut Text) {
-                $(out.counter($text, concat!($($doc),+), self.$name.load(Ordering::Relaxed));)*
-            }
-        }
-    };
-}
+use holdfast_service::counters;
+use holdfast_service::metrics::Text;
 
 counters! {
     /// Records of the feed that were taken into the view.
@@ -95,26 +81,7 @@ pub fn text(counters: &Counters, gauges: &Gauges) -> String {
         "Subscriptions whose receiver does not take messages.",
         gauges.circuits_open,
     );
-    out.0
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.metric(name, "counter", help, value);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: u64) {
-        self.metric(name, "gauge", help, value);
-    }
-
-    fn metric(&mut self, name: &str, kind: &str, help: &str, value: u64) {
-        let help = help.trim();
-        let written = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
-        written.expect("a string takes any text");
-    }
+    out.into_string()
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::serve::ListenerExt;
 use holdfast_sdk::{Client, Options};
-use tokio::io::AsyncReadExt;
+use holdfast_service::Asked;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -159,32 +158,4 @@ async fn close(app: &App) {
         Ok(Err(error)) => tracing::warn!(%error, "the view was not written whole"),
         Err(error) => tracing::warn!(%error, "the view was not written whole"),
     }
-}
-
-/// Waits for somebody to ask this process to stop.
-struct Asked {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    watches_stdin: bool,
-}
-
-impl Asked {
-    fn new(watches_stdin: bool) -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, watches_stdin })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            () = stdin_closes(), if self.watches_stdin => std::process::exit(0),
-        }
-    }
-}
-
-async fn stdin_closes() {
-    let mut stdin = tokio::io::stdin();
-    let mut ignored = [0; 64];
-    while !matches!(stdin.read(&mut ignored).await, Ok(0) | Err(_)) {}
 }

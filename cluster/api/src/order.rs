@@ -64,7 +64,7 @@ requests! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         currency: Option<Currency>,
         /// When the order has expired, take the stock again.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         reacquire: bool,
     }
     /// A payment that was given back.

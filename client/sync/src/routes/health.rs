@@ -7,14 +7,12 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::get;
+use holdfast_service::metrics::CONTENT_TYPE;
 use serde_json::json;
 
 use crate::app::App;
 use crate::metrics::{self, Gauges};
 use crate::reply;
-
-/// The content type of the text format, version 0.0.4.
-const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The routes of this file.
 pub fn router() -> Router<App> {
@@ -63,5 +61,5 @@ async fn numbers(State(app): State<App>) -> Response {
         subscriptions: app.delivered.count(),
         circuits_open: app.delivered.failing(),
     };
-    reply::with_body(200, METRICS_TEXT, metrics::text(&app.counters, &gauges).into_bytes())
+    reply::with_body(200, CONTENT_TYPE, metrics::text(&app.counters, &gauges).into_bytes())
 }

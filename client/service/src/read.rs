@@ -123,5 +123,14 @@ pub fn object<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(malformed("the body must be a JSON object"));
     }
-    serde_json::from_slice(body).map_err(|error| malformed(format!("the body cannot be read: {error}")))
+    serde_json::from_slice(body).map_err(|error| unreadable(&error))
+}
+
+/// A body of the wrong form, or one of the right form with a number that no quantity reaches.
+fn unreadable(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let is_out_of_range = text.contains("a quantity must be") || text.contains("invalid value: integer");
+    let code =
+        if error.is_data() && is_out_of_range { ErrorCode::QuantityOutOfRange } else { ErrorCode::Malformed };
+    Problem::new(code, format!("the body cannot be read: {text}"))
 }

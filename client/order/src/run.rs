@@ -1,0 +1,106 @@
+//! The service's life: start, serve, and stop when asked.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::serve::ListenerExt;
+use holdfast_sdk::{Client, Options};
+use holdfast_service::Asked;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::app::{App, Shared, router};
+use crate::config::Config;
+use crate::refunds::Refunds;
+
+/// How the service ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was asked to stop, and did.
+    ShutDown,
+    /// It never ran.
+    CannotStart(String),
+    /// It stopped by itself.
+    Stopped(String),
+}
+
+/// Runs the service until it is asked to stop.
+pub async fn run(config: Config) -> Outcome {
+    let listener = match TcpListener::bind(config.http).await {
+        Ok(listener) => listener.tap_io(|stream| {
+            // A delayed answer is slow, not wrong.
+            let _ = stream.set_nodelay(true);
+        }),
+        Err(error) => {
+            return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
+        }
+    };
+    let mut asked = match Asked::new(config.stop_when_stdin_closes) {
+        Ok(asked) => asked,
+        Err(error) => return Outcome::CannotStart(format!("signals cannot be received: {error}")),
+    };
+    let (app, refunds) = match build(&config) {
+        Ok(built) => built,
+        Err(error) => return Outcome::CannotStart(error),
+    };
+    let (stop, mut stopped) = watch::channel(false);
+    tracing::info!(http = %config.http, refunds = refunds.is_some(), "started");
+    let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(async move {
+        // The sender is dropped at the end of the process at the latest.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    });
+    let mut serving = tokio::spawn(serving.into_future());
+    let refunding = tokio::spawn(see_to(refunds));
+    tokio::pin!(refunding);
+    let ended = tokio::select! {
+        () = asked.wait() => None,
+        ended = &mut serving => Some(format!("clients are not served any more: {ended:?}")),
+        ended = &mut refunding => Some(format!("refunds are not seen to any more: {ended:?}")),
+    };
+    if let Some(reason) = ended {
+        tracing::error!(reason, "this service stops");
+        return Outcome::Stopped(reason);
+    }
+    tracing::info!("stopping: finishing what is under way");
+    app.is_draining.store(true, Ordering::Release);
+    // A refund that is cut off is announced again by whoever looks next.
+    refunding.abort();
+    stop.send_replace(true);
+    if timeout(config.drain_timeout, serving).await.is_err() {
+        tracing::warn!("something was still under way when the time to finish it was over");
+    }
+    tracing::info!("stopped");
+    Outcome::ShutDown
+}
+
+async fn see_to(refunds: Option<Refunds>) {
+    match refunds {
+        Some(refunds) => refunds.run().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn build(config: &Config) -> Result<(App, Option<Refunds>), String> {
+    let defaults = Options::default();
+    let options = Options {
+        call_timeout: config.request_timeout,
+        attempt_timeout: defaults.attempt_timeout.min(config.request_timeout),
+        ..defaults
+    };
+    let client = Client::new(&config.endpoints, options).map_err(|error| error.to_string())?;
+    let app = App::new(Shared {
+        client: client.clone(),
+        counters: Arc::default(),
+        refunds_failing: Arc::default(),
+        permits: Semaphore::new(config.max_requests),
+        is_draining: AtomicBool::new(false),
+        config: config.clone(),
+    });
+    let refunds = config
+        .refunds
+        .clone()
+        .map(|settings| Refunds::new(client, settings, app.counters.clone(), app.refunds_failing.clone()));
+    Ok((app, refunds.transpose()?))
+}

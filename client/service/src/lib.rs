@@ -1,0 +1,13 @@
+//! What the services around a cluster have in common: how they read settings and requests, answer, log, count and are
+//! asked to stop. It knows nothing of what any of them is for.
+
+mod asked;
+mod fallback;
+pub mod logs;
+pub mod metrics;
+pub mod read;
+pub mod reply;
+pub mod settings;
+
+pub use asked::Asked;
+pub use fallback::with_problems;
