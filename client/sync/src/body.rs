@@ -2,7 +2,9 @@
 
 use holdfast_api::{Cursor, Epoch, Problem};
 use holdfast_sdk::model::StoreId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::push::Standing;
 use crate::view::{Page, ResetReason, Row};
@@ -13,7 +15,7 @@ pub fn cursor(epoch: &Epoch, seq: u64) -> String {
 }
 
 /// A stock row of the view.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RowBody {
     /// The store.
@@ -64,7 +66,7 @@ impl RowBody {
 }
 
 /// A row, and how far the view that it is from stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StateBody {
     /// The row.
@@ -79,7 +81,7 @@ pub struct StateBody {
 }
 
 /// Some of a store's rows, as they stood together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatePage {
     /// The store.
@@ -97,7 +99,7 @@ pub struct StatePage {
 }
 
 /// A part of a reset: what a store that missed something gets, in place of all that it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResetBody {
     /// The store.
@@ -136,7 +138,7 @@ impl ResetBody {
 }
 
 /// A subscription as it is shown; its secrets are not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionBody {
     /// The subscription.
@@ -159,7 +161,7 @@ pub struct SubscriptionBody {
 }
 
 /// What came of one event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventResult {
     /// The event, as far as its id could be read.
@@ -178,7 +180,7 @@ pub struct EventResult {
 }
 
 /// What was done with an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EventStatus {
     /// It was applied now.
@@ -192,8 +194,67 @@ pub enum EventStatus {
 }
 
 /// What came of a request with events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EventResults {
     /// One result for each event, in order.
     pub results: Vec<EventResult>,
+}
+
+/// A dead letter as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Letter {
+    /// The letter.
+    pub letter_id: String,
+    /// The store.
+    pub store_id: String,
+    /// `TO_STORE` or `FROM_STORE`.
+    pub direction: String,
+    /// `DEAD` or `REQUEUED`.
+    pub status: String,
+    /// When it first came, RFC 3339.
+    pub at: String,
+    /// Why it is dead.
+    pub reason: String,
+    /// What it says: JSON where it is JSON, otherwise text.
+    pub body: Value,
+}
+
+/// Some dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LetterPage {
+    /// The letters, in the order in which they came.
+    pub letters: Vec<Letter>,
+    /// Give this as `after` for the next page; null when this was the last.
+    pub next: Option<u64>,
+}
+
+/// A letter that was tried again with success, and is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// The letter.
+    pub letter_id: String,
+    /// What came of it.
+    pub result: ReplayResult,
+}
+
+/// What came of trying a letter again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ReplayResult {
+    /// The event of a store was applied.
+    Event(EventResult),
+    /// The message was taken.
+    Message {
+        /// `DELIVERED`.
+        status: &'static str,
+    },
+}
+
+/// A store's subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Subscriptions {
+    /// All of them.
+    pub subscriptions: Vec<SubscriptionBody>,
 }

@@ -2,10 +2,12 @@
 //!
 //! What cannot be read or applied becomes a dead letter, whole, with the reason.
 
+use holdfast_api::openapi;
 use holdfast_api::{Count, ErrorCode, MAX_BATCH_COMMANDS, Problem, Receive, Sale, WireRequest};
 use holdfast_sdk::model::{
     Command, DeadLetterId, EventId, ItemId, Quantity, Reason, Reference, Reply, StoreId,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,15 +30,18 @@ pub enum Unreadable {
 }
 
 /// An event as a store sends it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StoreEvent {
+pub struct StoreEvent {
     event_id: EventId,
+    #[schemars(schema_with = "openapi::utc")]
     occurred_at: String,
     #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["SALE", "RECEIPT", "RETURN", "COUNT"]))]
     kind: String,
     item_id: ItemId,
     qty: Option<Quantity>,
+    #[schemars(range(max = openapi::MAX_TOTAL))]
     counted: Option<u64>,
     as_of_seq: Option<u64>,
     reason: Option<Reason>,

@@ -211,6 +211,7 @@ pub struct WireRequest {
 
 /// What came of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResult {
     /// One outcome for each command, in order.
@@ -219,6 +220,7 @@ pub struct BatchResult {
 
 /// What came of one command of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchOutcome {
     /// The status that the command would have had alone.

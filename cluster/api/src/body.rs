@@ -15,6 +15,7 @@ macro_rules! bodies {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
             #[serde(rename_all = "camelCase")]
             pub struct $name {
                 $($(#[$field_doc])* pub $field: $type,)*

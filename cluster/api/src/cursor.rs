@@ -11,6 +11,11 @@ const MAX_EPOCH_BYTES: usize = 64;
 
 /// The name of a cluster's history: sequences of one epoch mean nothing in another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[A-Za-z0-9-]{1,64}$"))
+)]
 #[serde(try_from = "String")]
 pub struct Epoch(Arc<str>);
 
@@ -49,6 +54,11 @@ impl TryFrom<String> for Epoch {
 /// A place in the feed: right after the record with a sequence, 0 for before the first. Written as `epoch.seq`, or as the
 /// sequence alone where the reader does not care which history it is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^([A-Za-z0-9-]{1,64}\\.)?[0-9]{1,19}$"))
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     /// The history that it is of, when it says so.

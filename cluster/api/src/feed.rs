@@ -7,6 +7,7 @@ use crate::{Cursor, Epoch, Problem, Record, Row};
 /// One line of a feed as NDJSON: a record with its cursor, a bookmark, which is a cursor alone, or the problem that ends
 /// the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FeedLine {
     /// Where the stream is after this line; none with a problem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,6 +22,7 @@ pub struct FeedLine {
 
 /// One line of a snapshot: first the head, then the rows, last the end, without which it was cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SnapshotLine {
     /// The first.
@@ -35,6 +37,7 @@ pub enum SnapshotLine {
 
 /// What a snapshot says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotHead {
     /// The feed goes on from here.
@@ -52,6 +55,7 @@ pub struct SnapshotHead {
 
 /// What comes last in a whole snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotEnd {
     /// How many rows there were.

@@ -6,6 +6,8 @@ mod body;
 mod code;
 mod cursor;
 mod feed;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod order;
 mod problem;
 mod record;

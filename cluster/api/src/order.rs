@@ -14,6 +14,7 @@ macro_rules! requests {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
             #[serde(rename_all = "camelCase", deny_unknown_fields)]
             pub struct $name {
                 $($(#[$field_doc])* pub $field: $type,)*
@@ -26,9 +27,11 @@ requests! {
     /// A new order, and the hold of its goods.
     PlaceOrder {
         /// What is ordered; lines of the same row are added up.
+        #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
         lines: Vec<LineBody>,
         /// How long the buyer has to pay, in seconds; no end when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::openapi::MAX_TTL_SECONDS)))]
         ttl_seconds: Option<u64>,
         /// The order's id; made when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,7 @@ requests! {
     /// Other lines for an order.
     ReplaceOrderLines {
         /// What is ordered instead; lines of the same row are added up.
+        #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
         lines: Vec<LineBody>,
         /// The id of its new hold; made when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,9 +60,11 @@ requests! {
         /// The provider's id of the payment.
         payment_id: PaymentId,
         /// `SUCCEEDED` or `FAILED`.
+        #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["SUCCEEDED", "FAILED"])))]
         outcome: String,
         /// How much it was, in the currency's minor units; goes with `currency`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(range(min = 0, max = crate::openapi::MAX_TOTAL)))]
         amount_minor: Option<u64>,
         /// The currency, such as `EUR` (ISO 4217).
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +140,7 @@ impl RefundOrder {
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// The order.
@@ -160,6 +167,7 @@ pub struct Order {
 
 /// A payment of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     /// The provider's id of it.
@@ -176,6 +184,7 @@ pub struct Payment {
 
 /// Some orders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPage {
     /// The orders, in the order in which they were made.

@@ -13,6 +13,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// What went wrong, and what is needed to act on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[error("{code:?}: {detail}")]
 pub struct Problem {
     /// A name of the problem's kind: `urn:holdfast:problem:` and the code.

@@ -9,6 +9,7 @@ use crate::time::rfc3339;
 
 /// One change of one order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderEvent {
     /// Its number.
@@ -46,6 +47,7 @@ pub struct OrderEvent {
 
 /// One record of the ledger. Only a movement has a store and an item; only `kind` need be looked at to tell them apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Record {
     /// A change of a stock row.

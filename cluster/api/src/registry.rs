@@ -12,6 +12,7 @@ use crate::time::rfc3339;
 
 /// A new subscription; with the id of one that is there and all else the same, another secret for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewSubscription {
     /// The subscription's id; made when absent.
@@ -30,6 +31,7 @@ pub struct NewSubscription {
 
 /// What could not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewDeadLetter {
     /// The letter's id; made when absent.
@@ -38,15 +40,18 @@ pub struct NewDeadLetter {
     /// The store that it was for or came from.
     pub store_id: StoreId,
     /// `TO_STORE` or `FROM_STORE`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["TO_STORE", "FROM_STORE"])))]
     pub direction: String,
     /// Why it is dead.
     pub reason: Reason,
     /// What it says, any bytes, as base64.
+    #[cfg_attr(feature = "openapi", schemars(schema_with = "crate::openapi::base64"))]
     pub body_base64: String,
 }
 
 /// A subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
     /// The subscription.
@@ -64,6 +69,7 @@ pub struct Subscription {
 
 /// Some subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionPage {
     /// The subscriptions, in the order in which they were made.
@@ -74,6 +80,7 @@ pub struct SubscriptionPage {
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     /// The letter.
@@ -94,6 +101,7 @@ pub struct DeadLetter {
 
 /// Some dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterPage {
     /// The letters, in the order in which they came.

@@ -10,6 +10,7 @@ use crate::time;
 
 /// One line: so many of an item in a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LineBody {
     /// The store.
@@ -31,6 +32,7 @@ macro_rules! bodies {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
             #[serde(rename_all = "camelCase", deny_unknown_fields)]
             pub struct $name {
                 $($(#[$field_doc])* pub $field: $type,)*
@@ -47,6 +49,7 @@ bodies! {
         /// The item.
         item_id: ItemId,
         /// What is on hand at the start, 0 or more.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 0, max = crate::openapi::MAX_TOTAL)))]
         available: u64,
     }
     /// A hold of one line; store and item are in the path.
@@ -55,6 +58,7 @@ bodies! {
         qty: Quantity,
         /// How long the hold lasts, in seconds; no end when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::openapi::MAX_TTL_SECONDS)))]
         ttl_seconds: Option<u64>,
         /// The hold's id; made when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,9 +73,11 @@ bodies! {
     /// A hold of many lines.
     NewHold {
         /// What to hold; lines of the same row are added up.
+        #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
         lines: Vec<LineBody>,
         /// How long the hold lasts, in seconds; no end when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::openapi::MAX_TTL_SECONDS)))]
         ttl_seconds: Option<u64>,
         /// The hold's id; made when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +115,7 @@ bodies! {
     ConfirmHold {
         /// What to sell; everything that is reserved when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
         lines: Option<Vec<LineBody>>,
         /// When the hold has expired, take the stock again.
         #[serde(default)]
@@ -118,6 +125,7 @@ bodies! {
     ReleaseHold {
         /// What to give back; everything that is reserved when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
         lines: Option<Vec<LineBody>>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,11 +134,13 @@ bodies! {
     /// Lets a hold last longer.
     Extend {
         /// Seconds from now; an earlier end than the present one changes nothing.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::openapi::MAX_TTL_SECONDS)))]
         ttl_seconds: u64,
     }
     /// Corrects what is available.
     Adjust {
         /// By how much, up or down; not 0.
+        #[cfg_attr(feature = "openapi", schemars(range(min = -crate::openapi::MAX_DELTA, max = crate::openapi::MAX_DELTA), extend("not" = {"const": 0})))]
         delta: i64,
         /// Why.
         reason: Reason,
@@ -144,6 +154,7 @@ bodies! {
     /// A stocktake.
     Count {
         /// What was physically there.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 0, max = crate::openapi::MAX_TOTAL)))]
         counted: u64,
         /// The last movement that the counter could have seen; now when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,6 +170,7 @@ bodies! {
         event_id: Option<EventId>,
         /// When it happened, RFC 3339 in UTC.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(schema_with = "crate::openapi::optional_utc"))]
         occurred_at: Option<String>,
     }
     /// A sale that has happened.
@@ -176,6 +188,7 @@ bodies! {
         event_id: Option<EventId>,
         /// When it happened, RFC 3339 in UTC.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(schema_with = "crate::openapi::optional_utc"))]
         occurred_at: Option<String>,
     }
     /// Goods that have arrived.
@@ -184,6 +197,7 @@ bodies! {
         qty: Quantity,
         /// `DELIVERY` or `RETURN`; a delivery when absent.
         #[serde(default = "delivery")]
+        #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["DELIVERY", "RETURN"])))]
         kind: String,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,15 +210,18 @@ bodies! {
         event_id: Option<EventId>,
         /// When it happened, RFC 3339 in UTC.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(schema_with = "crate::openapi::optional_utc"))]
         occurred_at: Option<String>,
     }
     /// What may be sold of a row.
     Policy {
         /// Units that are never sold to holds; unchanged when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(range(min = 0, max = crate::openapi::MAX_TOTAL)))]
         safety_stock: Option<u64>,
         /// Units that may be sold before they are there; unchanged when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schemars(range(min = 0, max = crate::openapi::MAX_TOTAL)))]
         backorder_limit: Option<u64>,
         /// Refuse unless the row is at this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]

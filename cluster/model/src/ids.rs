@@ -49,12 +49,12 @@ pub enum IdError {
 }
 
 /// The longest id text, in bytes: a row's key and a stored refusal stay small.
-const MAX_ID_BYTES: usize = 64;
+pub(crate) const MAX_ID_BYTES: usize = 64;
 /// The longest free text, in bytes: every movement carries its reason for ever.
-const MAX_TEXT_BYTES: usize = 256;
+pub(crate) const MAX_TEXT_BYTES: usize = 256;
 
 /// What names a store or an item stands in a path, where these name another path (RFC 3986, section 5.2.4).
-const DOT_SEGMENTS: [&str; 2] = [".", ".."];
+pub(crate) const DOT_SEGMENTS: [&str; 2] = [".", ".."];
 
 const ID_CHARACTERS: &str = "ASCII letters, digits and any of - _ . : ~ @ + = ,";
 

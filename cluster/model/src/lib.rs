@@ -23,6 +23,8 @@ mod quantity;
 mod record;
 mod refusal;
 mod registry;
+#[cfg(feature = "schema")]
+mod schema;
 mod time;
 mod view;
 

@@ -10,13 +10,13 @@ use serde::ser::{Serialize, Serializer};
 use crate::{ClusterTime, DeadLetterId, Description, Reason, StoreId, SubscriptionId, UtcMillis};
 
 /// The longest URL of a webhook, in bytes.
-const MAX_URL_BYTES: usize = 2048;
+pub(crate) const MAX_URL_BYTES: usize = 2048;
 
 /// What every secret starts with (Standard Webhooks).
-const SECRET_PREFIX: &str = "whsec_";
+pub(crate) const SECRET_PREFIX: &str = "whsec_";
 
 /// The lengths of the base64 of 24 to 64 bytes, which Standard Webhooks asks for.
-const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 32..=88;
+pub(crate) const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 32..=88;
 
 /// Why a text is no URL of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ mod health;
 mod holds;
 mod inventory;
 mod movements;
+mod openapi;
 mod orders;
 mod registry;
 mod settings;
@@ -30,4 +31,5 @@ pub fn router() -> Router<App> {
         .merge(settings::router())
         .merge(cluster::router())
         .merge(health::router())
+        .merge(openapi::router())
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use holdfast_sdk::model::{StoreId, SubscriptionId};
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How a subscription stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     /// The last sequence that the receiver has; none while it is to get a reset.

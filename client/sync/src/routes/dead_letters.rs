@@ -7,9 +7,10 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use holdfast_api::{DeadLetter, ErrorCode, Problem};
 use holdfast_sdk::model::{DeadLetterId, StoreId};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::app::App;
+use crate::body::{Letter, LetterPage, ReplayResult, Replayed};
 use crate::events;
 use crate::push::Message;
 use crate::read::{Params, id};
@@ -32,23 +33,23 @@ async fn listed(app: &App, uri: &Uri) -> Result<Response, Problem> {
     let params = Params::of(uri, &["storeId", "after", "limit"])?;
     let (store, after) = (params.id::<StoreId>("storeId")?, params.number("after")?);
     let page = app.registry.letters(store.as_ref(), after, params.limit()?).await.map_err(of_cluster)?;
-    let letters = page.dead_letters.iter().map(shown).collect::<Result<Vec<Value>, Problem>>()?;
-    Ok(reply::json(200, &json!({"letters": letters, "next": page.next})))
+    let letters = page.dead_letters.iter().map(shown).collect::<Result<Vec<Letter>, Problem>>()?;
+    Ok(reply::json(200, &LetterPage { letters, next: page.next }))
 }
 
 /// A letter as it is shown: what it says as JSON where it is JSON, otherwise as text.
-fn shown(letter: &DeadLetter) -> Result<Value, Problem> {
+fn shown(letter: &DeadLetter) -> Result<Letter, Problem> {
     let body = body(letter)?;
     let text = String::from_utf8_lossy(&body);
-    Ok(json!({
-        "letterId": letter.dead_letter_id,
-        "storeId": letter.store_id,
-        "direction": letter.direction,
-        "status": letter.status,
-        "at": letter.at,
-        "reason": letter.reason,
-        "body": serde_json::from_slice(&body).unwrap_or_else(|_| Value::from(text)),
-    }))
+    Ok(Letter {
+        letter_id: letter.dead_letter_id.clone(),
+        store_id: letter.store_id.clone(),
+        direction: letter.direction.clone(),
+        status: letter.status.clone(),
+        at: letter.at.clone(),
+        reason: letter.reason.clone(),
+        body: serde_json::from_slice(&body).unwrap_or_else(|_| Value::from(text)),
+    })
 }
 
 fn body(letter: &DeadLetter) -> Result<Vec<u8>, Problem> {
@@ -79,13 +80,13 @@ async fn replayed(app: &App, letter: &str, uri: &Uri) -> Result<Response, Proble
     let found = app.registry.letter(letter).await.map_err(of_cluster)?;
     let (store, body): (StoreId, Vec<u8>) = (id(&found.store_id)?, body(&found)?);
     let result = if found.direction == "FROM_STORE" {
-        json!(events::apply_again(app, &store, &body).await?)
+        ReplayResult::Event(events::apply_again(app, &store, &body).await?)
     } else {
         deliver(app, &store, &body).await?;
-        json!({"status": "DELIVERED"})
+        ReplayResult::Message { status: "DELIVERED" }
     };
     app.registry.remove_letter(letter).await.map_err(of_cluster)?;
-    Ok(reply::json(200, &json!({"letterId": letter, "result": result})))
+    Ok(reply::json(200, &Replayed { letter_id: letter.to_string(), result }))
 }
 
 async fn deliver(app: &App, store: &StoreId, body: &[u8]) -> Result<(), Problem> {

@@ -4,6 +4,7 @@ mod dead_letters;
 mod events;
 mod feed;
 mod health;
+mod openapi;
 mod state;
 mod subscriptions;
 
@@ -20,4 +21,5 @@ pub fn router() -> Router<App> {
         .merge(events::router())
         .merge(dead_letters::router())
         .merge(health::router())
+        .merge(openapi::router())
 }

@@ -7,12 +7,12 @@ use axum::response::Response;
 use axum::routing::{delete, get};
 use holdfast_api::{ErrorCode, NewSubscription, Problem};
 use holdfast_sdk::model::{Description, SecretError, StoreId, SubscriptionId, WebhookUrl};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::body::SubscriptionBody;
+use crate::body::{SubscriptionBody, Subscriptions};
 use crate::push::Secret;
 use crate::read::{self, Params, id};
 use crate::registry::Subscription;
@@ -29,14 +29,16 @@ pub fn router() -> Router<App> {
 }
 
 /// A subscription that is to be made, or to get another secret.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Wanted {
+pub struct Wanted {
     /// Where messages are to be posted.
+    #[schemars(schema_with = "super::openapi::http_url")]
     url: WebhookUrl,
     /// The subscription; one is made when absent. One that is there gets the secret, all else must be the same.
     subscription_id: Option<SubscriptionId>,
     /// The secret; one is made when absent. The one before it stays live beside it.
+    #[schemars(with = "Option<holdfast_sdk::model::Secret>")]
     secret: Option<String>,
     /// What it is for.
     description: Option<Description>,
@@ -101,9 +103,8 @@ async fn listed(app: &App, store: &str, uri: &Uri) -> Result<Response, Problem> 
     let store: StoreId = id(store)?;
     Params::of(uri, &[])?;
     let found = app.registry.subscriptions(Some(&store)).await.map_err(of_cluster)?;
-    let shown: Vec<SubscriptionBody> =
-        found.into_iter().map(|subscription| shown(app, subscription)).collect();
-    Ok(reply::json(200, &json!({"subscriptions": shown})))
+    let subscriptions = found.into_iter().map(|subscription| shown(app, subscription)).collect();
+    Ok(reply::json(200, &Subscriptions { subscriptions }))
 }
 
 fn shown(app: &App, subscription: Subscription) -> SubscriptionBody {
