@@ -12,7 +12,6 @@ use holdfast_sdk::model::{ItemId, StoreId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-use super::holdfast_service::metrics::CONTENT_TYPE;
 use super::subscriptions::Wanted;
 use crate::app::App;
 use crate::body::{
@@ -20,6 +19,7 @@ use crate::body::{
 };
 use crate::events::{MAX_EVENTS, StoreEvent};
 use crate::reply::with_body;
+use holdfast_service::metrics::CONTENT_TYPE;
 
 /// The document, made once.
 static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| document().into_json().to_string().into_bytes());
@@ -147,7 +147,7 @@ fn describe_service(document: &mut Document) {
     document.get("/metrics", "metrics", "Its numbers").answers_schema(
         200,
         "The text format of Prometheus.",
-        METRICS_TEXT,
+        CONTENT_TYPE,
         json!({"type": "string"}),
     );
 }
