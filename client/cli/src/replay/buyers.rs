@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use holdfast_sdk::api::{ConfirmHold, ErrorCode, NewHold, ReleaseHold};
-use holdfast_sdk::model::{HoldId, Owner};
+use holdfast_sdk::api::{
+    Cancel, ConfirmHold, ErrorCode, NewHold, PayOrder, PlaceOrder, ReleaseHold, order_status_name,
+};
+use holdfast_sdk::model::{HoldId, OrderId, OrderStatus, Owner, PaymentId};
 use holdfast_sdk::{Client, Error};
 use indicatif::ProgressBar;
 use tokio::process::Command;
@@ -14,7 +16,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::baskets::Basket;
-use super::tally::{Operation, Tally};
+use super::tally::{Operation, Tally, Trade};
 use crate::Done;
 use crate::failure::Failure;
 
@@ -37,6 +39,8 @@ pub struct Market {
     pub seed: u64,
     /// What is run once half of the baskets have been played.
     pub at_half: Option<String>,
+    /// The order service, when baskets are orders.
+    pub orders: Option<Client>,
     /// Follows the baskets.
     pub bar: ProgressBar,
     next: AtomicUsize,
@@ -47,7 +51,22 @@ impl Market {
     /// A market before its first buyer.
     pub fn new(client: Client, baskets: Vec<Basket>, bar: ProgressBar) -> Self {
         let (next, played) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { client, baskets, release_percent: 0.0, seed: 0, at_half: None, bar, next, played }
+        Self {
+            client,
+            baskets,
+            release_percent: 0.0,
+            seed: 0,
+            at_half: None,
+            orders: None,
+            bar,
+            next,
+            played,
+        }
+    }
+
+    /// What baskets are here.
+    pub fn trade(&self) -> Trade {
+        if self.orders.is_some() { Trade::Orders } else { Trade::Holds }
     }
 
     /// Lets so many buyers take all baskets.
@@ -80,19 +99,15 @@ impl Market {
     }
 
     async fn buy_one(&self, place: usize, basket: &Basket, tally: &mut Tally) -> Result<(), Error> {
-        let hold = HoldId::from_uuid(Uuid::now_v7());
-        let body = NewHold {
-            lines: basket.lines.clone(),
-            ttl_seconds: Some(TTL_SECONDS),
-            hold_id: Some(hold),
-            owner: Owner::new(&basket.id).ok(),
-            allow_partial: false,
-        };
+        let id = Uuid::now_v7();
         let started = Instant::now();
-        let held = patiently(|| self.client.hold(body.clone())).await;
-        tally.note(Operation::Reserve, started);
-        match held {
-            Ok(_) => {}
+        let taken = match &self.orders {
+            Some(orders) => self.order(orders, id, basket).await,
+            None => self.hold(id, basket).await,
+        };
+        tally.note(Operation::Take, started);
+        match taken {
+            Ok(()) => {}
             Err(Error::Refused(problem)) if problem.code == ErrorCode::InsufficientStock => {
                 tally.note_refusal(&problem);
                 return Ok(());
@@ -100,18 +115,54 @@ impl Market {
             Err(error) => return Err(error),
         }
         let started = Instant::now();
-        if is_released(self.seed, self.release_percent, place) {
+        let is_released = is_released(self.seed, self.release_percent, place);
+        match &self.orders {
+            Some(orders) => end_order(orders, id, is_released).await?,
+            None => self.end_hold(HoldId::from_uuid(id), is_released).await?,
+        }
+        if is_released {
+            tally.released += 1;
+            tally.note(Operation::GiveBack, started);
+        } else {
+            tally.note_sale(basket);
+            tally.note(Operation::Sell, started);
+        }
+        Ok(())
+    }
+
+    async fn hold(&self, id: Uuid, basket: &Basket) -> Result<(), Error> {
+        let body = NewHold {
+            lines: basket.lines.clone(),
+            ttl_seconds: Some(TTL_SECONDS),
+            hold_id: Some(HoldId::from_uuid(id)),
+            owner: Owner::new(&basket.id).ok(),
+            allow_partial: false,
+        };
+        patiently(|| self.client.hold(body.clone())).await.map(|_| ())
+    }
+
+    async fn end_hold(&self, hold: HoldId, is_released: bool) -> Result<(), Error> {
+        if is_released {
             let body = ReleaseHold { lines: None, reason: None };
             patiently(|| self.client.release(hold, &body)).await?;
-            tally.released += 1;
-            tally.note(Operation::Release, started);
         } else {
             let body = ConfirmHold { lines: None, reacquire: false };
             patiently(|| self.client.confirm(hold, &body)).await?;
-            tally.note_sale(basket);
-            tally.note(Operation::Confirm, started);
         }
         Ok(())
+    }
+
+    /// Hold and order have the same number.
+    async fn order(&self, orders: &Client, id: Uuid, basket: &Basket) -> Result<(), Error> {
+        let body = PlaceOrder {
+            lines: basket.lines.clone(),
+            ttl_seconds: Some(TTL_SECONDS),
+            order_id: Some(OrderId::from_uuid(id)),
+            hold_id: Some(HoldId::from_uuid(id)),
+            owner: Owner::new(&basket.id).ok(),
+            reference: None,
+        };
+        patiently(|| orders.place_order(body.clone())).await.map(|_| ())
     }
 
     /// Runs the program for half-time; the other buyers go on. What it prints goes to standard error, since standard
@@ -131,6 +182,29 @@ impl Market {
         } else {
             Err(Failure::Check(format!("the program for half-time failed: {}", output.status)))
         }
+    }
+}
+
+/// Pays an order, or takes it back. One that was paid and is not sold is no sale.
+async fn end_order(orders: &Client, id: Uuid, is_released: bool) -> Result<(), Error> {
+    let order = OrderId::from_uuid(id);
+    if is_released {
+        return patiently(|| orders.cancel_order(order, &Cancel { reason: None })).await.map(|_| ());
+    }
+    let payment_id =
+        PaymentId::new(format!("pay-{id}")).map_err(|error| Error::Invalid(error.to_string()))?;
+    let body = PayOrder {
+        payment_id,
+        outcome: "SUCCEEDED".to_owned(),
+        amount_minor: None,
+        currency: None,
+        reacquire: false,
+    };
+    let paid = patiently(|| orders.pay_order(order, &body)).await?;
+    if paid.status == order_status_name(OrderStatus::Paid) {
+        Ok(())
+    } else {
+        Err(Error::Protocol(format!("{order} was paid, and is {}", paid.status)))
     }
 }
 

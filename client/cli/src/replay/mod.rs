@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use holdfast_sdk::Client;
 use holdfast_sdk::api::Problem;
+use holdfast_sdk::{Client, Options};
 use serde_json::Value;
 
 use self::account::Account;
@@ -56,6 +56,9 @@ pub struct ReplayArgs {
     /// Shell command to run once when half of the baskets have been played; the buyers go on meanwhile
     #[arg(long, value_name = "COMMAND")]
     at_half: Option<String>,
+    /// Order service to play the baskets through, each as an order that is paid or cancelled
+    #[arg(long, value_name = "HOST:PORT")]
+    orders: Option<String>,
 }
 
 fn buyers(text: &str) -> Result<usize, String> {
@@ -78,6 +81,8 @@ impl ReplayArgs {
         let (mut found, rejects) = self.read(out)?;
         found.baskets.truncate(self.baskets.unwrap_or(usize::MAX));
         let opening = found.opening(self.share);
+        let orders =
+            self.orders.as_ref().map(|address| Client::new([address], Options::default())).transpose()?;
         open_rows(client, out, &opening).await?;
 
         let count = found.baskets.len() as u64;
@@ -85,7 +90,8 @@ impl ReplayArgs {
         market.release_percent = self.release_percent;
         market.seed = self.seed;
         market.at_half = self.at_half;
-        let bar = market.bar.clone();
+        market.orders = orders;
+        let (bar, trade) = (market.bar.clone(), market.trade());
         let started = Instant::now();
         let tally = Arc::new(market).sell(self.buyers).await;
         bar.finish_and_clear();
@@ -96,6 +102,7 @@ impl ReplayArgs {
             baskets: count,
             baskets_rejected: found.rejected,
             elapsed: started.elapsed(),
+            trade,
         };
         settle(client, out, &report, &opening).await
     }

@@ -15,25 +15,37 @@ use crate::tables::{histogram, latency, millis, numbers, record, table};
 /// How many of the most missed items are told.
 const MOST_MISSED: usize = 10;
 
-/// What a buyer asks the cluster for.
+/// What baskets are to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trade {
+    /// Holds, which are confirmed or released.
+    Holds,
+    /// Orders, which are paid or cancelled.
+    Orders,
+}
+
+/// What a buyer asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A hold.
-    Reserve,
+    /// A hold or an order.
+    Take,
     /// Its sale.
-    Confirm,
+    Sell,
     /// Its end without one.
-    Release,
+    GiveBack,
 }
 
 impl Operation {
-    const ALL: [Self; 3] = [Self::Reserve, Self::Confirm, Self::Release];
+    const ALL: [Self; 3] = [Self::Take, Self::Sell, Self::GiveBack];
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Confirm => "confirm",
-            Self::Release => "release",
+    const fn name(self, trade: Trade) -> &'static str {
+        match (trade, self) {
+            (Trade::Holds, Self::Take) => "reserve",
+            (Trade::Holds, Self::Sell) => "confirm",
+            (Trade::Holds, Self::GiveBack) => "release",
+            (Trade::Orders, Self::Take) => "place",
+            (Trade::Orders, Self::Sell) => "pay",
+            (Trade::Orders, Self::GiveBack) => "cancel",
         }
     }
 }
@@ -146,6 +158,8 @@ pub struct Report {
     pub baskets_rejected: u64,
     /// How long all buyers took together.
     pub elapsed: Duration,
+    /// What baskets were.
+    pub trade: Trade,
 }
 
 impl Report {
@@ -160,7 +174,9 @@ impl Report {
             tally.most_missed().iter().map(|(item, units)| json!({"itemId": item, "units": units})).collect();
         let all = tally.all_micros();
         let each: serde_json::Map<String, Value> = Operation::ALL
-            .map(|operation| (operation.name().to_owned(), latency(&tally.micros[operation as usize])))
+            .map(|operation| {
+                (operation.name(self.trade).to_owned(), latency(&tally.micros[operation as usize]))
+            })
             .into_iter()
             .collect();
         json!({
@@ -210,7 +226,8 @@ impl Report {
     fn latency_table(&self) -> Table {
         let mut latencies = table(&["latency", "requests", "p50 ms", "p99 ms", "max ms"]);
         let all = self.tally.all_micros();
-        let each = Operation::ALL.map(|operation| (operation.name(), &self.tally.micros[operation as usize]));
+        let each = Operation::ALL
+            .map(|operation| (operation.name(self.trade), &self.tally.micros[operation as usize]));
         for (name, micros) in each.into_iter().chain([("all", &all)]) {
             let mut cells = vec![name.to_owned(), micros.len().to_string()];
             cells.extend([0.5, 0.99, 1.0].map(|quantile| format!("{:.2}", millis(micros, quantile))));
@@ -256,6 +273,7 @@ mod tests {
             baskets: 0,
             baskets_rejected: 0,
             elapsed: Duration::ZERO,
+            trade: Trade::Holds,
         };
         assert_eq!(report.value()["requestsPerSecond"], 0.0);
         assert!(report.tables()[0].to_string().contains("baskets sold"));
