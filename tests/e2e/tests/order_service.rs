@@ -1,244 +1,334 @@
-//! The order service by black box: the life of an order, what is repeated or late, and what its death leaves.
+//! The order service by black box: what it adds, what it passes on, and what is left when it dies.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use holdfast_e2e::{Answer, Cluster, Http, OrderService, eventually};
+use holdfast_e2e::{Answer, Cluster, Http, OrderService, Refunder, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-/// How often the service is killed while orders go on.
-const KILLS: usize = 4;
-/// Buyers at the same time, and orders of each.
-const BUYERS: usize = 4;
-const ORDERS_EACH: usize = 25;
 
 fn order_id() -> String {
     format!("O-{}", uuid::Uuid::now_v7())
 }
 
-fn lines(qty: u64) -> Value {
-    json!([{"storeId": "S1", "itemId": "A", "qty": qty}])
+async fn create(cluster: &mut Cluster, item: &str, available: u64) {
+    let body = json!({"storeId": "S1", "itemId": item, "available": available});
+    cluster.leader_http().await.post("/admin/newSKU", body).await.expect(201);
 }
 
-async fn create(cluster: &Cluster, available: u64) {
-    let body = json!({"storeId": "S1", "itemId": "A", "available": available});
-    cluster.http(0).post("/admin/newSKU", body).await.expect(201);
+async fn row(http: &Http, item: &str) -> Value {
+    http.get(&format!("/inventory/S1/items/{item}")).await.expect(200).body
 }
 
-async fn row(cluster: &Cluster) -> Value {
-    cluster.http(0).get("/inventory/S1/items/A").await.expect(200).body
+fn lines(item: &str, qty: u64) -> Value {
+    json!([{"storeId": "S1", "itemId": item, "qty": qty}])
 }
 
 async fn pay(http: &Http, order: &str, payment: &str, outcome: &str) -> Answer {
-    http.post(&format!("/orders/{order}/payment"), json!({"paymentId": payment, "outcome": outcome})).await
+    let body = json!({"paymentId": payment, "outcome": outcome});
+    http.post(&format!("/orders/{order}/payment"), body).await
+}
+
+/// An order that has expired.
+async fn expired(http: &Http, item: &str, qty: u64) -> String {
+    let id = order_id();
+    let body = json!({"orderId": id, "ttlSeconds": 1, "lines": lines(item, qty)});
+    http.post("/orders", body).await.expect(201);
+    eventually("the order expires", || async {
+        let order = http.get(&format!("/orders/{id}")).await.expect(200).body;
+        (order["status"] == "EXPIRED").then_some(())
+    })
+    .await;
+    id
 }
 
 #[tokio::test]
-async fn a_line_is_reserved_confirmed_and_released_and_never_held_for_ever() {
-    let cluster = Cluster::start(3).await;
-    let service = OrderService::start(&cluster, &[]).await;
-    create(&cluster, 5).await;
-    let (http, path) = (service.http(), "/inventory/S1/items/A");
-    let held = http.post(&format!("{path}/reserve"), json!({"qty": 2})).await.expect(201);
-    assert_eq!(held.body["expiresInMs"], 900_000);
-    assert_ne!(held.header("holdfast-applied-seq"), "");
-    let of_hold = |hold: &Answer| json!({"holdId": hold.body["holdId"]});
-    let sold = http.post(&format!("{path}/confirm"), of_hold(&held)).await.expect(200);
-    assert_eq!(sold.body["status"], "CONFIRMED");
-    let held = http.post(&format!("{path}/reserve"), json!({"qty": 1})).await.expect(201);
-    http.post(&format!("{path}/release"), of_hold(&held)).await.expect(200);
-    http.post(&format!("{path}/confirm"), of_hold(&held)).await.expect_problem(409, "hold_released");
-    http.post(&format!("{path}/reserve"), json!({"qty": 4})).await.expect_problem(409, "insufficient_stock");
-    http.post(&format!("{path}/reserve"), json!({"qty": "2"})).await.expect_problem(400, "malformed");
-    http.get("/nowhere").await.expect_problem(404, "unknown_route");
-    assert_eq!(row(&cluster).await["available"], 3);
-}
-
-#[tokio::test]
-async fn an_order_is_placed_changed_and_paid_whatever_comes_twice_or_out_of_order() {
-    let cluster = Cluster::start(3).await;
-    let service = OrderService::start(&cluster, &[]).await;
-    create(&cluster, 5).await;
-    let http = service.http();
-    let body = json!({"lines": lines(2)});
-    let placed = http.post_with_key("/orders", "basket-1", body.clone()).await.expect(201);
-    let again = http.post_with_key("/orders", "basket-1", body).await.expect(200);
-    assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(again.body["orderId"], placed.body["orderId"]);
-    http.post_with_key("/orders", "basket-1", json!({"lines": lines(1)}))
-        .await
-        .expect_problem(422, "idempotency_key_reused");
-    let order = placed.body["orderId"].as_str().unwrap().to_owned();
-    let put = |qty: u64| {
-        let (http, path) = (http.clone(), format!("/orders/{order}/lines"));
-        async move { http.send(Method::PUT, &path, &[], Some(json!({"lines": lines(qty)}))).await }
-    };
-    // Its own two do not count against it.
-    put(5).await.expect(200);
-    put(6).await.expect_problem(409, "insufficient_stock");
-    assert_eq!(row(&cluster).await["reserved"], 5);
-    assert_eq!(pay(&http, &order, "p1", "FAILED").await.expect(200).body["status"], "PLACED");
-    let paid = pay(&http, &order, "p2", "SUCCEEDED").await.expect(200);
-    assert_eq!(paid.body["status"], "PAID");
-    assert_eq!(
-        pay(&http, &order, "p2", "SUCCEEDED").await.expect(200).body["payments"],
-        paid.body["payments"]
-    );
-    pay(&http, &order, "p2", "FAILED").await.expect_problem(409, "payment_exists");
-    pay(&http, &order, "p2", "PERHAPS").await.expect_problem(400, "malformed");
-    http.post(&format!("/orders/{order}/cancel"), json!({})).await.expect_problem(409, "order_conflict");
-    assert_eq!(http.get(&format!("/orders/{order}")).await.expect(200).body["status"], "PAID");
-    let other = http.post("/orders", json!({"lines": lines(1)})).await;
-    other.expect_problem(409, "insufficient_stock");
-    assert_eq!(http.get("/orders?status=PAID").await.expect(200).body["orders"].as_array().unwrap().len(), 1);
-    http.get(&format!("/orders/{}", order_id())).await.expect_problem(404, "unknown_order");
-    assert_eq!((&row(&cluster).await["sold"], &row(&cluster).await["reserved"]), (&json!(5), &json!(0)));
-}
-
-#[tokio::test]
-async fn two_services_that_get_the_same_order_at_once_place_it_once() {
+async fn an_order_gets_an_end_and_lives_as_it_does_on_a_node() {
     let mut cluster = Cluster::start(3).await;
-    let (one, two) = (OrderService::start(&cluster, &[]).await, OrderService::start(&cluster, &[]).await);
-    create(&cluster, 100).await;
-    for number in 0..10 {
-        let (key, body) = (format!("basket-{number}"), json!({"lines": lines(2)}));
-        let (first, second) = (one.http(), two.http());
-        let (first, second) = tokio::join!(
-            first.post_with_key("/orders", &key, body.clone()),
-            second.post_with_key("/orders", &key, body.clone())
-        );
-        assert_eq!(first.body["orderId"], second.body["orderId"], "{first:?} {second:?}");
-        let order = first.body["orderId"].as_str().unwrap().to_owned();
-        let (first, second) = (one.http(), two.http());
-        let path = format!("/orders/{order}/cancel");
-        let (paid, cancelled) =
-            tokio::join!(pay(&first, &order, "p1", "SUCCEEDED"), second.post(&path, json!({})));
-        // One of them came first: the goods are sold, or the money is owed.
-        let is_sold = paid.body["status"] == "PAID";
-        assert_eq!((is_sold, paid.status), (cancelled.status == 409, 200), "{paid:?} {cancelled:?}");
-        assert_eq!(paid.body["refundDue"], !is_sold);
-    }
-    let row = row(&cluster).await;
-    assert_eq!(row["reserved"], 0);
+    create(&mut cluster, "A", 10).await;
+    let mut service = OrderService::start(&cluster, &["--order-ttl-seconds", "300"]).await;
+    let (http, node) = (service.http(), cluster.leader_http().await);
+
+    let placed = http.post("/orders", json!({"lines": lines("A", 2)})).await.expect(201);
+    let left = placed.body["expiresInMs"].as_u64().unwrap();
+    assert!((200_000..=300_000).contains(&left), "the service's own end: {placed:?}");
+    assert_eq!(
+        (placed.header("holdfast-applied-seq").is_empty(), placed.header("holdfast-leader")),
+        (false, "")
+    );
+    let id = placed.body["orderId"].as_str().unwrap().to_owned();
+    let path = format!("/orders/{id}");
+    let other = Some(json!({"lines": lines("A", 3)}));
+    let replaced = http.send(Method::PUT, &format!("{path}/lines"), &[], other).await.expect(200);
+    assert_eq!(replaced.body["lines"][0]["reserved"], 3);
+
+    // Payments repeated, out of order, and against what was said before.
+    assert_eq!(pay(&http, &id, "p1", "FAILED").await.expect(200).body["status"], "PLACED");
+    assert_eq!(pay(&http, &id, "p2", "SUCCEEDED").await.expect(200).body["status"], "PAID");
+    assert_eq!(pay(&http, &id, "p2", "SUCCEEDED").await.expect(200).header("idempotency-replayed"), "true");
+    pay(&http, &id, "p2", "FAILED").await.expect_problem(409, "payment_exists");
+    assert_eq!(pay(&http, &id, "p1", "SUCCEEDED").await.expect(200).body["refundDue"], true);
+    http.post(&format!("{path}/cancel"), json!({})).await.expect_problem(409, "order_conflict");
+    assert_eq!(http.get(&path).await.expect(200).body, node.get(&path).await.expect(200).body);
+    let owed = http.get("/orders?status=REFUND_DUE&limit=5").await.expect(200).body;
+    assert_eq!(owed["orders"][0]["orderId"], json!(id));
+    let refund = json!({"paymentId": "p1"});
+    assert_eq!(http.post(&format!("{path}/refund"), refund).await.expect(200).body["refundDue"], false);
+
+    let other = http.post("/orders", json!({"lines": lines("A", 7)})).await.expect(201).body;
+    let short = http.post("/orders", json!({"lines": lines("A", 1)})).await;
+    assert_eq!(short.expect_problem(409, "insufficient_stock").body["lines"][0]["available"], 0);
+    let cancel = format!("/orders/{}/cancel", other["orderId"].as_str().unwrap());
+    assert_eq!(
+        http.post(&cancel, json!({"reason": "changed"})).await.expect(200).body["status"],
+        "CANCELLED"
+    );
+    let stock = row(&node, "A").await;
+    assert_eq!((&stock["sold"], &stock["reserved"], &stock["available"]), (&json!(3), &json!(0), &json!(7)));
+
+    http.get("/orders?status=paid").await.expect_problem(400, "malformed");
+    http.get("/orders/O-1").await.expect_problem(400, "malformed");
+    http.get(&format!("/orders/{}", order_id())).await.expect_problem(404, "unknown_order");
+    http.post("/orders", json!({"lines": lines("A", 1), "typo": 1})).await.expect_problem(400, "malformed");
+    http.post("/orders", json!({"lines": lines("A", 0)})).await.expect_problem(422, "quantity_out_of_range");
+    pay(&http, &id, "p9", "MAYBE").await.expect_problem(400, "malformed");
+    http.get("/nowhere").await.expect_problem(404, "unknown_route");
+    http.send(Method::DELETE, "/orders", &[], None).await.expect_problem(405, "method_not_allowed");
+    let numbers = http.get("/metrics").await.expect(200).text;
+    assert!(numbers.contains("\nholdfast_order_ready 1\n"), "{numbers}");
+    cluster.audit().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_payment_that_comes_late_is_sold_or_owed_as_the_policy_says() {
+    let mut cluster = Cluster::start(3).await;
+    create(&mut cluster, "A", 5).await;
+    let selling = OrderService::start(&cluster, &[]).await;
+    let refunding = OrderService::start(&cluster, &["--late-payments", "refund"]).await;
+    let node = cluster.leader_http().await;
+
+    let id = expired(&selling.http(), "A", 3).await;
+    let sold = pay(&selling.http(), &id, "p1", "SUCCEEDED").await.expect(200).body;
+    assert_eq!((&sold["status"], &row(&node, "A").await["sold"]), (&json!("PAID"), &json!(3)));
+
+    let id = expired(&selling.http(), "A", 2).await;
+    node.post("/inventory/S1/items/A/reserve", json!({"qty": 1})).await.expect(201);
+    let owed = pay(&selling.http(), &id, "p1", "SUCCEEDED").await.expect(200).body;
+    assert_eq!((&owed["status"], &owed["refundDue"]), (&json!("EXPIRED"), &json!(true)), "the stock is gone");
+
+    let http = refunding.http();
+    let id = expired(&http, "A", 1).await;
+    let owed = pay(&http, &id, "p1", "SUCCEEDED").await.expect(200).body;
+    assert_eq!((&owed["status"], &owed["refundDue"]), (&json!("EXPIRED"), &json!(true)), "by policy");
+    let id = expired(&http, "A", 1).await;
+    let body = json!({"paymentId": "p2", "outcome": "SUCCEEDED", "reacquire": true});
+    let sold = http.post(&format!("/orders/{id}/payment"), body).await.expect(200).body;
+    assert_eq!(sold["status"], "PAID", "what the caller says stands");
     cluster.audit().await;
 }
 
-/// What a receiver of refunds has been told: the keys.
-type Told = Arc<Mutex<Vec<String>>>;
+#[tokio::test]
+async fn one_key_has_one_effect_through_two_services_at_once() {
+    let mut cluster = Cluster::start(3).await;
+    create(&mut cluster, "A", 100).await;
+    let services = [OrderService::start(&cluster, &[]).await, OrderService::start(&cluster, &[]).await];
+    let mut sent = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let (http, key) = (services[number % 2].http(), format!("k{}", number / 8));
+        sent.spawn(async move {
+            let order = http.post_with_key("/orders", &key, json!({"lines": lines("A", 2)})).await;
+            let hold = http.post_with_key("/inventory/S1/items/A/reserve", &key, json!({"qty": 1})).await;
+            (key, order, hold)
+        });
+    }
+    let mut orders = std::collections::BTreeSet::new();
+    let mut first = 0;
+    while let Some(done) = sent.join_next().await {
+        let (key, order, hold) = done.unwrap();
+        for answer in [&order, &hold] {
+            let is_first = answer.header("idempotency-replayed").is_empty();
+            assert_eq!(answer.status, if is_first { 201 } else { 200 }, "{answer:?}");
+            first += usize::from(is_first);
+        }
+        orders.insert((key, order.body["orderId"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!((orders.len(), first), (5, 10), "an order and a hold for each key");
+    let node = cluster.leader_http().await;
+    assert_eq!(row(&node, "A").await["reserved"], 15);
+    let other = services[0].http().post_with_key("/orders", "k0", json!({"lines": lines("A", 1)})).await;
+    other.expect_problem(422, "idempotency_key_reused");
 
-async fn take_refund(State(told): State<Told>, headers: HeaderMap) -> StatusCode {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
-    told.lock().unwrap().push(key.to_owned());
-    StatusCode::NO_CONTENT
+    // The same payment through both at once.
+    let id = &orders.first().unwrap().1;
+    let (one, two) = (services[0].http(), services[1].http());
+    let (one, two) = tokio::join!(pay(&one, id, "p1", "SUCCEEDED"), pay(&two, id, "p1", "SUCCEEDED"));
+    assert_eq!(
+        (&one.expect(200).body["status"], &two.expect(200).body["status"]),
+        (&json!("PAID"), &json!("PAID"))
+    );
+    assert_eq!(row(&node, "A").await["sold"], 2);
+    cluster.audit().await;
 }
 
 #[tokio::test]
-async fn a_late_payment_sells_what_is_still_there_and_is_given_back_otherwise() {
-    let cluster = Cluster::start(3).await;
-    // Nobody listens there yet.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let url = format!("http://{address}/refunds");
-    let flags = ["--refund-url", &url, "--refund-backoff-ms", "20", "--refund-backoff-max-ms", "100"];
-    let mut service = OrderService::start(&cluster, &flags).await;
-    create(&cluster, 5).await;
+async fn a_line_is_reserved_confirmed_and_released_without_an_order() {
+    let mut cluster = Cluster::start(3).await;
+    create(&mut cluster, "A", 10).await;
+    let service = OrderService::start(&cluster, &["--hold-ttl-seconds", "60"]).await;
     let http = service.http();
-    let (lucky, late) = (order_id(), order_id());
-    for order in [&lucky, &late] {
-        let body = json!({"orderId": order, "lines": lines(2), "ttlSeconds": 1});
-        http.post("/orders", body).await.expect(201);
-    }
-    for order in [&lucky, &late] {
-        eventually("the order expires", || async {
-            let status = http.get(&format!("/orders/{order}")).await.body["status"].clone();
-            (status == "EXPIRED").then_some(())
-        })
-        .await;
-    }
-    assert_eq!(pay(&http, &lucky, "p1", "SUCCEEDED").await.expect(200).body["status"], "PAID");
-    http.post("/inventory/S1/items/A/reserve", json!({"qty": 3})).await.expect(201);
-    let owed = pay(&http, &late, "p2", "SUCCEEDED").await.expect(200);
-    assert_eq!((&owed.body["status"], &owed.body["refundDue"]), (&json!("EXPIRED"), &json!(true)));
-    // Its process dies with the refund open; the next one finds it in the cluster's list.
-    service.kill().await;
-    let told = Told::default();
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    let app = Router::new().route("/refunds", post(take_refund)).with_state(told.clone());
-    let receiver = tokio::spawn(async move { axum::serve(listener, app).await });
-    service.run().await;
-    eventually("the refund is settled", || async {
-        let list = http.get("/orders?status=REFUND_DUE").await.body["orders"].clone();
-        (list == json!([])).then_some(())
+    let path = |action: &str| format!("/inventory/S1/items/A/{action}");
+    let held = http.post(&path("reserve"), json!({"qty": 2})).await.expect(201).body;
+    assert!(held["expiresInMs"].as_u64().unwrap() <= 60_000, "{held}");
+    let hold = json!({"holdId": held["holdId"]});
+    assert_eq!(http.post(&path("confirm"), hold.clone()).await.expect(200).body["status"], "CONFIRMED");
+    http.post(&path("release"), hold.clone()).await.expect_problem(409, "hold_confirmed");
+    let part = json!({"holdId": held["holdId"], "qty": 1});
+    http.post(&path("confirm"), part).await.expect_problem(400, "idempotency_key_required");
+    let other = http.post(&path("reserve"), json!({"qty": 8})).await.expect(201).body;
+    http.post(&path("reserve"), json!({"qty": 1})).await.expect_problem(409, "insufficient_stock");
+    let released = http.post(&path("release"), json!({"holdId": other["holdId"]})).await.expect(200);
+    assert_eq!(released.body["status"], "RELEASED");
+    http.post("/inventory/S1/items/B/reserve", json!({"qty": 1})).await.expect_problem(404, "unknown_item");
+    http.post(&path("reserve"), json!({})).await.expect_problem(400, "malformed");
+    cluster.audit().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_is_due_is_announced_until_it_is_settled_whatever_dies() {
+    let mut cluster = Cluster::start(3).await;
+    create(&mut cluster, "A", 10).await;
+    let refunder = Refunder::start(500).await;
+    let flags =
+        ["--refund-url", &refunder.url, "--refund-backoff-ms", "20", "--refund-backoff-max-ms", "100"];
+    let mut service = OrderService::start(&cluster, &flags).await;
+    let http = service.http();
+    let cancelled = async |http: &Http, payment: &str| {
+        let id = order_id();
+        http.post("/orders", json!({"orderId": id, "lines": lines("A", 1)})).await.expect(201);
+        http.post(&format!("/orders/{id}/cancel"), json!({})).await.expect(200);
+        let body = json!({"paymentId": payment, "outcome": "SUCCEEDED", "amountMinor": 5, "currency": "EUR"});
+        http.post(&format!("/orders/{id}/payment"), body).await.expect(200);
+        id
+    };
+    let first = cancelled(&http, "p1").await;
+    eventually("it is tried again", || async {
+        (refunder.asked().get("p1").is_some_and(|asked| asked.len() > 2)).then_some(())
     })
     .await;
-    let order = http.get(&format!("/orders/{late}")).await.expect(200);
-    assert_eq!(order.body["payments"][0]["status"], "REFUNDED");
-    let told = told.lock().unwrap().clone();
-    assert!(!told.is_empty() && told.iter().all(|key| key == "p2"), "{told:?}");
-    receiver.abort();
+    service.kill().await;
+    // What became due while no service ran is found in the list.
+    let node = cluster.leader_http().await;
+    cancelled(&node, "p2").await;
+    refunder.answer(204);
+    service.run();
+    service.ready().await;
+    let settled = || async {
+        let owed = node.get("/orders?status=REFUND_DUE").await;
+        (owed.status == 200 && owed.body["orders"] == json!([])).then_some(())
+    };
+    eventually("both are settled", settled).await;
+    // What becomes due now is heard of from the feed.
+    cancelled(&http, "p3").await;
+    eventually("the third is settled", settled).await;
+    let asked = refunder.asked();
+    assert_eq!(asked.keys().collect::<Vec<_>>(), ["p1", "p2", "p3"], "under the payment's id, each");
+    let told = &asked["p1"][0];
+    assert_eq!(
+        (&told["orderId"], &told["amountMinor"], &told["currency"]),
+        (&json!(first), &json!(5), &json!("EUR"))
+    );
+    let order = node.get(&format!("/orders/{first}")).await.expect(200).body;
+    assert_eq!(order["payments"][0]["status"], "REFUNDED");
+    assert_eq!(service.stop().await, 0);
+    cluster.audit().await;
 }
 
-/// Sends until there is an answer that says what became of it: the ids are in the request, so that a repeat is safe.
-async fn patiently(http: &Http, path: &str, body: &Value) -> Answer {
-    eventually("an answer", || async {
-        let answer = http.post(path, body.clone()).await;
-        (answer.status != 0 && answer.status != 503).then_some(answer)
-    })
-    .await
-}
-
-/// Places orders and pays or cancels them; returns how many units it paid for.
-async fn buy(http: Http) -> u64 {
+/// Places and pays, or cancels, orders until all are done; asks again for as long as no answer comes.
+async fn buy(http: Http, numbers: Arc<AtomicUsize>, count: usize) -> usize {
     let mut paid = 0;
-    for number in 0..ORDERS_EACH {
-        let (order, qty) = (order_id(), 1 + number as u64 % 3);
-        let hold = format!("H-{}", uuid::Uuid::now_v7());
-        let body = json!({"orderId": order, "holdId": hold, "lines": lines(qty)});
-        let placed = patiently(&http, "/orders", &body).await;
-        assert!(matches!(placed.status, 200 | 201), "{placed:?}");
-        let (path, body) = if number % 4 == 3 {
-            (format!("/orders/{order}/cancel"), json!({}))
-        } else {
-            paid += qty;
-            (
-                format!("/orders/{order}/payment"),
-                json!({"paymentId": format!("p-{order}"), "outcome": "SUCCEEDED"}),
-            )
+    loop {
+        let number = numbers.fetch_add(1, Ordering::Relaxed);
+        if number >= count {
+            return paid;
+        }
+        let id = order_id();
+        let insist = async |path: String, body: Value| {
+            eventually("the service answers", || async {
+                let answer = http.post(&path, body.clone()).await;
+                (answer.status != 0 && answer.status != 503).then_some(answer)
+            })
+            .await
         };
-        patiently(&http, &path, &body).await.expect(200);
+        // Each of the repeats has one effect, by the order's and the payment's id.
+        let placed = insist("/orders".to_owned(), json!({"orderId": id, "lines": lines("A", 1)})).await;
+        assert!(matches!(placed.status, 200 | 201), "{placed:?}");
+        match number % 4 {
+            0 => {
+                insist(format!("/orders/{id}/cancel"), json!({})).await.expect(200);
+            }
+            // Its buyer never comes back: it expires.
+            1 => {}
+            _ => {
+                let body = json!({"paymentId": format!("pay-{number}"), "outcome": "SUCCEEDED"});
+                let answer = insist(format!("/orders/{id}/payment"), body).await.expect(200);
+                assert_eq!(answer.body["status"], "PAID");
+                paid += 1;
+            }
+        }
     }
-    paid
 }
 
 #[tokio::test]
-async fn a_service_that_is_killed_again_and_again_sells_nothing_twice_and_leaves_nothing_reserved() {
+async fn a_service_that_dies_at_any_moment_leaves_nothing_reserved_for_ever_and_sells_nothing_twice() {
+    const ORDERS: usize = 800;
     let mut cluster = Cluster::start(3).await;
-    let mut service = OrderService::start(&cluster, &[]).await;
-    create(&cluster, 100_000).await;
+    create(&mut cluster, "A", 10_000).await;
+    let mut service = OrderService::start(&cluster, &["--order-ttl-seconds", "20"]).await;
+    let numbers = Arc::new(AtomicUsize::new(0));
     let mut buyers = tokio::task::JoinSet::new();
-    for _ in 0..BUYERS {
-        buyers.spawn(buy(service.http()));
+    for _ in 0..8 {
+        buyers.spawn(buy(service.http(), numbers.clone(), ORDERS));
     }
-    for kill in 1..=KILLS {
-        // At some moment of the work: so many orders have been placed.
-        let http = cluster.http(0);
-        eventually("orders go on", || async {
-            let seq = http.get("/cluster").await.body["appliedSeq"].as_u64()?;
-            (seq > (kill * 40) as u64).then_some(())
-        })
-        .await;
-        service.kill().await;
-        service.run().await;
-    }
-    let paid: u64 = buyers.join_all().await.into_iter().sum();
-    let row = row(&cluster).await;
-    assert_eq!((&row["sold"], &row["reserved"]), (&json!(paid), &json!(0)));
-    assert_eq!(cluster.http(0).get("/orders?status=PLACED").await.expect(200).body["orders"], json!([]));
+    let is_over = AtomicBool::new(false);
+    let killing = async {
+        let mut kills = 0;
+        let mut next = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            next += 20 + fastrand::usize(..60);
+            eventually("so many orders have begun", || async {
+                (numbers.load(Ordering::Relaxed) >= next.min(ORDERS)).then_some(())
+            })
+            .await;
+            if next >= ORDERS {
+                break;
+            }
+            service.kill().await;
+            kills += 1;
+            service.run();
+        }
+        kills
+    };
+    let buying = async {
+        let mut paid = 0;
+        while let Some(done) = buyers.join_next().await {
+            paid += done.unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        paid
+    };
+    let (kills, paid) = tokio::join!(killing, buying);
+    assert!(kills >= 5, "{kills} kills");
+    let node = cluster.leader_http().await;
+    eventually("what nobody paid has expired", || async {
+        let page = node.get("/orders?status=PLACED&limit=10000").await;
+        (page.status == 200 && page.body["orders"] == json!([])).then_some(())
+    })
+    .await;
+    let stock = row(&node, "A").await;
+    assert_eq!((&stock["sold"], &stock["reserved"]), (&json!(paid), &json!(0)), "{stock}");
+    let status = node.get("/cluster").await.expect(200).body;
+    assert_eq!((&status["ordersPlaced"], &status["refundsDue"]), (&json!(0), &json!(0)));
     cluster.equal_digests().await;
     cluster.audit().await;
 }
