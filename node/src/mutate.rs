@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, OCTET_STREAM, Problem, header};
 use holdfast_model::{
@@ -84,6 +84,26 @@ impl Whole {
         let millis =
             millis.ok_or_else(|| malformed("Holdfast-Timeout-Ms must be whole milliseconds from 1"))?;
         Ok(app.request_timeout().min(Duration::from_millis(millis)))
+    }
+
+    /// Whether its caller wants to be sent to the leader rather than have it passed on.
+    ///
+    /// # Errors
+    /// When the wish is not one.
+    fn wants_redirect(&self) -> Result<bool, Problem> {
+        match self.parts.headers.get(header::REDIRECT).map(HeaderValue::as_bytes) {
+            None | Some(b"0") => Ok(false),
+            Some(b"1") => Ok(true),
+            Some(_) => Err(malformed("Holdfast-Redirect must be 0 or 1")),
+        }
+    }
+
+    /// Checks what it says of the way that it is to take: needed only where it is not carried out.
+    ///
+    /// # Errors
+    /// When its caller's time or wish for a redirect is not one.
+    pub fn check_wishes(&self, app: &App) -> Result<(), Problem> {
+        self.time(app).and_then(|_| self.wants_redirect()).map(drop)
     }
 
     /// Whether the body says that it is of this content type.
@@ -306,7 +326,8 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
     can_repeat: bool,
     attempt: impl Fn(Duration) -> F,
 ) -> Result<T, Response> {
-    let time = whole.time(app).map_err(|refused| problem(&refused))?;
+    let wishes = whole.time(app).and_then(|time| Ok((time, whole.wants_redirect()?)));
+    let (time, wants_redirect) = wishes.map_err(|refused| problem(&refused))?;
     let deadline = Instant::now() + time;
     loop {
         let leader = match attempt(deadline.saturating_duration_since(Instant::now())).await {
@@ -317,7 +338,7 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
         if was_forwarded(&whole.parts) {
             return Err(not_taken());
         }
-        if whole.parts.headers.get(header::REDIRECT).is_some_and(|value| value == "1") {
+        if wants_redirect {
             return Err(redirect(&leader, &whole.parts));
         }
         let left = deadline.saturating_duration_since(Instant::now());

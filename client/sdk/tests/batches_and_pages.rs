@@ -12,7 +12,7 @@ use support::{Act, Node, client, impatient, row};
 fn commands() -> Vec<WireRequest> {
     let (store, item) = (StoreId::new("S1").unwrap(), ItemId::new("A").unwrap());
     let line = Line { store: store.clone(), item: item.clone(), qty: Quantity::new(1).unwrap() };
-    let hold: HoldId = "H-00000000-0000-0000-0000-000000000000".parse().unwrap();
+    let hold = HoldId::from_uuid(uuid::Uuid::nil());
     let lines = vec![line];
     [
         Command::CreateSku { store, item, opening: 5 },

@@ -40,6 +40,18 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Whether a parameter is set: by its name alone, or as `true`.
+    ///
+    /// # Errors
+    /// When it has another value.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None => Ok(false),
+            Some("" | "true") => Ok(true),
+            Some(other) => Err(malformed(format!("{name} takes no value but true, got {other:?}"))),
+        }
+    }
+
     /// A parameter as a number.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub mod header {
     pub const APPLIED_SEQ: &str = "holdfast-applied-seq";
     /// `host:port` of the leader, as far as the answering member knows.
     pub const LEADER: &str = "holdfast-leader";
-    /// `1` asks for 307 to the leader instead of forwarding.
+    /// `1` asks for 307 to the leader instead of forwarding, as `0` does not.
     pub const REDIRECT: &str = "holdfast-redirect";
     /// How long the caller waits for an answer, in milliseconds: a node does not work on a change for longer.
     pub const TIMEOUT_MS: &str = "holdfast-timeout-ms";

@@ -34,9 +34,9 @@ pub enum IdError {
         /// The first character that is not accepted.
         found: char,
     },
-    /// The text is not the prefix and a UUID.
+    /// The text is not the prefix and a UUID, or the UUID is nil.
     #[error(
-        "{what} must be {prefix:?} and a UUID, such as {prefix}0197f1d2-5a3b-7c4d-8e9f-a0b1c2d3e4f5, got {got:?}"
+        "{what} must be {prefix:?} and a UUID that is not nil, such as {prefix}0197f1d2-5a3b-7c4d-8e9f-a0b1c2d3e4f5, got {got:?}"
     )]
     NotUuid {
         /// What was being read.
@@ -257,6 +257,8 @@ macro_rules! uuid_id {
                 text.strip_prefix($prefix)
                     .filter(|rest| rest.len() == uuid::fmt::Hyphenated::LENGTH)
                     .and_then(|rest| Uuid::parse_str(rest).ok())
+                    // In a command the nil UUID stands for an id that is still to be made.
+                    .filter(|uuid| !uuid.is_nil())
                     .map(Self)
                     .ok_or_else(|| IdError::NotUuid {
                         what: $what,
@@ -365,5 +367,8 @@ mod tests {
         {
             assert!(bad.parse::<HoldId>().is_err(), "{bad:?}");
         }
+        let nil = HoldId::from_uuid(Uuid::nil());
+        assert!(nil.to_string().parse::<HoldId>().is_err(), "a caller's id must not be taken for none");
+        assert_eq!(codec::decode::<HoldId>(&codec::encode(&nil)).unwrap(), nil);
     }
 }

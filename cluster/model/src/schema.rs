@@ -81,7 +81,8 @@ fn text(description: &str, example: &str) -> Schema {
 fn uuid(description: &str, prefix: &str) -> Schema {
     let hex = "[0-9a-fA-F]";
     let pattern = format!("^{prefix}{hex}{{8}}-{hex}{{4}}-{hex}{{4}}-{hex}{{4}}-{hex}{{12}}$");
-    json_schema!({"description": description, "type": "string", "pattern": pattern})
+    let nil = format!("{prefix}{}", uuid::Uuid::nil());
+    json_schema!({"description": description, "type": "string", "pattern": pattern, "not": {"const": nil}})
 }
 
 /// Whole groups of four digits, the last of which may be filled up.

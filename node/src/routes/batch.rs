@@ -39,6 +39,9 @@ async fn batch(State(app): State<App>, request: Request) -> Response {
         Err(refused) => return problem(&refused),
     };
     if requests.is_empty() {
+        if let Err(refused) = whole.check_wishes(&app) {
+            return problem(&refused);
+        }
         return answer(
             is_octets,
             &[],

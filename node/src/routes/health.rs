@@ -9,6 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 
 use crate::App;
+use crate::read::Params;
 use crate::reply;
 
 /// How long an up-to-date read may take for a node to count as ready.
@@ -25,14 +26,15 @@ async fn live() -> Response {
 
 /// Ready: it takes part, is not about to stop, and can give an up-to-date answer, which needs a leader and a majority.
 async fn ready(State(app): State<App>, uri: Uri) -> Response {
+    let is_verbose = match Params::of(&uri, &["verbose"]).and_then(|params| params.flag("verbose")) {
+        Ok(is_verbose) => is_verbose,
+        Err(refused) => return reply::problem(&refused),
+    };
     let stopped = app.replica().status().stopped;
     let is_current = stopped.is_none() && app.replica().read_barrier(READY_TIMEOUT).await.is_ok();
     let is_ready = is_current && !app.is_draining();
     let status = if is_ready { 200 } else { 503 };
-    if !uri
-        .query()
-        .is_some_and(|query| query.split('&').any(|part| part == "verbose" || part == "verbose=true"))
-    {
+    if !is_verbose {
         return reply::json(status, &json!({"ready": is_ready}));
     }
     let body = json!({

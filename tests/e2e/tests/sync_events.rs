@@ -44,6 +44,18 @@ fn statuses(body: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn as_many_impossible_events_as_a_request_may_have_are_all_kept() {
+    let shop = start(3).await;
+    let events: Vec<Value> =
+        (0..10_000).map(|number| shop.event(&format!("e{number}"), "SALE", &json!({}))).collect();
+    let answered = shop.sync.http().post("/stores/S1/events", json!(events)).await.expect(207).body;
+    let results = answered["results"].as_array().unwrap();
+    assert!(results.iter().all(|result| result["status"] == "DEAD_LETTERED"), "{}", results[0]);
+    let kept = shop.leader.get("/cluster").await.expect(200).body;
+    assert_eq!((results.len(), &kept["deadLetters"]), (10_000, &json!(10_000)));
+}
+
+#[tokio::test]
 async fn every_kind_of_event_counts_once() {
     let shop = start(1).await;
     let (leader, http) = (&shop.leader, shop.sync.http());

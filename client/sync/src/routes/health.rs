@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::metrics::{self, Gauges};
+use crate::read::Params;
 use crate::reply;
 
 /// The routes of this file.
@@ -25,12 +26,13 @@ async fn live() -> Response {
 
 /// Ready: there is a view, its lag is below the limit, and the service is not about to stop.
 async fn ready(State(app): State<App>, uri: Uri) -> Response {
+    let is_verbose = match Params::of(&uri, &["verbose"]).and_then(|params| params.flag("verbose")) {
+        Ok(is_verbose) => is_verbose,
+        Err(refused) => return reply::problem(&refused),
+    };
     let is_ready = app.is_ready();
     let status = if is_ready { 200 } else { 503 };
-    if !uri
-        .query()
-        .is_some_and(|query| query.split('&').any(|part| part == "verbose" || part == "verbose=true"))
-    {
+    if !is_verbose {
         return reply::json(status, &json!({"ready": is_ready}));
     }
     let view = app.views.current();

@@ -72,6 +72,6 @@ pub struct Ready {
     /// All checks hold.
     pub ready: bool,
     /// Each check by its name; only where that was asked for.
-    #[schemars(default)]
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub checks: Option<BTreeMap<String, bool>>,
 }

@@ -364,7 +364,7 @@ impl OperationBuilder<'_> {
         let redirect = json!({
             "name": "Holdfast-Redirect", "in": "header",
             "description": "`1` asks for 307 to the leader instead of passing the request on.",
-            "schema": {"type": "string", "enum": ["1"]},
+            "schema": {"type": "string", "enum": ["0", "1"]},
         });
         let mut with = refused.parameter(time).parameter(redirect);
         let answer = json!({"description": "Another node leads, and a redirect was asked for."});

@@ -71,3 +71,65 @@ const RESERVE: &[ErrorCode] = &[
 /// What reading the ledger is refused with.
 const LEDGER: &[ErrorCode] =
     &[ErrorCode::CursorCompacted, ErrorCode::SeqAhead, ErrorCode::LedgerRebuilding, ErrorCode::LedgerDamaged];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::BatchCommand;
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn everything_that_is_referred_to_is_there_and_operations_have_names_of_their_own() {
+        let routes = node().routes().len();
+        let document = node().into_json();
+        assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > routes);
+        for reference in found {
+            let pointer = reference.strip_prefix('#').expect("a reference within the document");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let ids: std::collections::BTreeSet<&str> =
+            operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), routes);
+    }
+
+    #[test]
+    fn every_command_of_a_batch_that_is_described_is_known() {
+        let document = node().into_json();
+        let commands = document["components"]["schemas"]["BatchCommand"]["oneOf"].as_array().unwrap();
+        assert!(commands.len() > 20);
+        for command in commands {
+            let op = &command["properties"]["op"]["const"];
+            let read = serde_json::from_value::<BatchCommand>(json!({"op": op}));
+            let error = read.expect_err("a command needs more than its name").to_string();
+            assert!(!error.contains("no op"), "{error}");
+        }
+    }
+
+    #[test]
+    fn routes_are_read_from_the_text_of_a_router_and_from_nothing_else() {
+        let text = r#"Router { path_router: PathRouter { routes: {RouteId(2): MethodRouter(MethodRouter { get: BoxedHandler,
+            allow_header: Bytes(b"GET,HEAD,POST") }), RouteId(1): MethodRouter(MethodRouter { allow_header: Bytes(b"PUT") })},
+            node: Node { paths: {RouteId(1): "/b/{id}", RouteId(2): "/a"} } } }"#;
+        let found: Vec<(String, String)> = routes_in(text).into_iter().collect();
+        let expected = [("GET", "/a"), ("POST", "/a"), ("PUT", "/b/{id}")];
+        assert_eq!(found, expected.map(|(method, path)| (method.to_owned(), path.to_owned())));
+        assert!(routes_in("Router").is_empty());
+    }
+}
