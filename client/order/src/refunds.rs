@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn due(payment: &str) -> Due {
-        Due { order: OrderId::from_uuid(uuid::Uuid::nil()), payment: payment.parse().unwrap() }
+        Due { order: OrderId::from_uuid(uuid::Uuid::from_u128(7)), payment: payment.parse().unwrap() }
     }
 
     fn failed() -> Option<Result<(), String>> {

@@ -6,6 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::get;
 use holdfast_service::metrics::CONTENT_TYPE;
+use holdfast_service::read::Params;
 use holdfast_service::reply;
 use serde_json::json;
 
@@ -24,11 +25,14 @@ async fn live() -> Response {
 
 /// Ready: the cluster answers, and the service is not about to stop.
 async fn ready(State(app): State<App>, uri: Uri) -> Response {
+    let is_verbose = match Params::of(&uri, &["verbose"]).and_then(|params| params.flag("verbose")) {
+        Ok(is_verbose) => is_verbose,
+        Err(refused) => return reply::problem(&refused),
+    };
     let (answers, stays) = (app.cluster_answers().await, !app.is_draining());
     let is_ready = answers && stays;
     let status = if is_ready { 200 } else { 503 };
-    let query = uri.query().unwrap_or_default();
-    if query.split('&').any(|part| part == "verbose" || part == "verbose=true") {
+    if is_verbose {
         let checks = json!({"clusterAnswers": answers, "notStopping": stays});
         reply::json(status, &json!({"ready": is_ready, "checks": checks}))
     } else {

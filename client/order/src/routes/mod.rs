@@ -2,6 +2,7 @@
 
 mod health;
 mod inventory;
+mod openapi;
 mod orders;
 
 use axum::Router;
@@ -14,11 +15,17 @@ use crate::relay::admit;
 
 /// All routes. Whether the service lives is told however much it has to do.
 pub fn router(app: &App) -> Router<App> {
-    Router::new()
-        .merge(orders::router())
-        .merge(inventory::router())
-        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
-        .merge(health::router())
+    passed_on().route_layer(middleware::from_fn_with_state(app.clone(), admit)).merge(own())
+}
+
+/// The routes that the cluster answers.
+fn passed_on() -> Router<App> {
+    Router::new().merge(orders::router()).merge(inventory::router())
+}
+
+/// The routes about the service itself.
+fn own() -> Router<App> {
+    Router::new().merge(health::router()).merge(openapi::router())
 }
 
 /// An id for a new hold.
