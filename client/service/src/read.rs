@@ -74,7 +74,7 @@ impl Params {
     /// How many records are asked for.
     ///
     /// # Errors
-    /// When it is not 1 to [`MAX_PAGE`].
+    /// When it is not 1 to 10,000.
     pub fn limit(&self) -> Result<usize, Problem> {
         let Some(text) = self.text("limit") else { return Ok(DEFAULT_PAGE) };
         let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
