@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use holdfast_sdk::model::{ItemId, StoreId, SubscriptionId};
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +19,11 @@ use super::record::{self, Entry, Head, MARK, Mark, Position, Row};
 const CACHE_BYTES: u64 = 64 << 20;
 /// Milliseconds after which what was written is handed to the disk. What a crash takes back is done again.
 const FLUSH_EVERY_MS: u64 = 250;
+
+/// How often a lock that somebody else has is tried, and the pause between: 2 s in all. Threads of sled's own let go of it
+/// a moment after its last handle, and a process a moment after it was ended.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// One view. Its directory goes with it once it was replaced.
 pub struct Generation {
@@ -279,10 +285,21 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Vi
         .map_err(ViewError::from)
 }
 
+/// Opens a database, once nobody else has it.
 fn open_database(dir: &Path) -> Result<sled::Db, Unopened> {
     let config =
         sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-    guarded(|| config.open()).map_err(Unopened::of)
+    let mut opened = guarded(|| config.open());
+    for _ in 1..LOCK_TRIES {
+        match &opened {
+            Err(error) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(LOCK_PAUSE);
+                opened = guarded(|| config.open());
+            }
+            _ => break,
+        }
+    }
+    opened.map_err(Unopened::of)
 }
 
 fn load_heads(tree: &sled::Tree) -> sled::Result<BTreeMap<StoreId, Head>> {

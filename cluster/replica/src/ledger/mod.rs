@@ -11,6 +11,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_model::{Actor, Movement, OrderEvent, PaymentId, Reason, Record, Reference, Seq, codec};
 use parking_lot::Mutex;
@@ -27,6 +28,11 @@ const BLOCK_BYTES: usize = 7 << 10;
 
 /// What a record takes beside its texts, in bytes, at most.
 const RECORD_BYTES: usize = 160;
+
+/// How often a lock that somebody else has is tried, and the pause between: 2 s in all. Threads of sled's own let go of it
+/// a moment after its last handle, and a process a moment after it was ended.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The ledger of one member. Cheap to clone: a handle.
 #[derive(Clone)]
@@ -74,7 +80,8 @@ impl Ledger {
     /// Opens the database in `dir`. A damaged one is set aside, and a new one made; then where it was put is returned too.
     ///
     /// # Errors
-    /// When it cannot be opened for another reason, such as a full disk, or a new one cannot be made either.
+    /// When it cannot be opened for another reason, such as a full disk or somebody else who keeps it open, or a new one
+    /// cannot be made either.
     pub fn open(dir: &Path) -> Result<(Self, Option<String>), LedgerError> {
         match Self::try_open(dir) {
             Ok(ledger) => Ok((ledger, None)),
@@ -94,7 +101,7 @@ impl Ledger {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // sled panics on some damage where it should return an error.
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let db = config.open()?;
+            let db = open_database(&config)?;
             let trees = (db.open_tree("blocks")?, db.open_tree("notes")?);
             // Reading both ends finds a database that opens but cannot be read.
             trees.0.first()?;
@@ -261,6 +268,21 @@ impl Ledger {
             _ => Ok(()),
         }
     }
+}
+
+/// Opens a database, once nobody else has it.
+fn open_database(config: &sled::Config) -> sled::Result<sled::Db> {
+    let mut opened = config.open();
+    for _ in 1..LOCK_TRIES {
+        match &opened {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(LOCK_PAUSE);
+                opened = config.open();
+            }
+            _ => break,
+        }
+    }
+    opened
 }
 
 /// A walk back through the movements of the ledger: a block is decoded once for all that is in it.

@@ -248,6 +248,18 @@ fn a_ledger_that_is_in_use_is_not_set_aside() {
 }
 
 #[test]
+fn a_ledger_that_is_let_go_of_a_moment_later_is_waited_for() {
+    let dir = TempDir::new().unwrap();
+    let held = filled(&dir, 10);
+    let path = dir.path().join("ledger");
+    let opening = std::thread::spawn(move || Ledger::open(&path).map(|(ledger, _)| ledger.last_seq()));
+    // What is tested is that it is still held by then; the other order would pass as well.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    drop(held);
+    assert_eq!(opening.join().unwrap().unwrap().unwrap(), Seq(10));
+}
+
+#[test]
 fn a_ledger_that_opens_empty_after_damage_is_rebuilt() {
     let dir = TempDir::new().unwrap();
     drop(filled(&dir, 10));
