@@ -1,17 +1,17 @@
 //! The service as a router: routes, and what every answer has in common.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
-use axum::middleware::{self, Next};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, Problem, header};
 use holdfast_replica::Replica;
+use tower::{Service, ServiceExt};
 
 use crate::feed::{Feed, FeedOptions};
 use crate::forward::Forwarder;
@@ -28,6 +28,8 @@ struct Inner {
     forwarder: Forwarder,
     request_timeout: Duration,
     is_draining: AtomicBool,
+    /// What an answer of a leader says of the leader.
+    own_address: Option<HeaderValue>,
 }
 
 impl App {
@@ -37,7 +39,8 @@ impl App {
         let feed = Feed::new(replica.clone(), feed);
         let forwarder = Forwarder::new();
         let is_draining = AtomicBool::new(false);
-        Self(Arc::new(Inner { replica, feed, forwarder, request_timeout, is_draining }))
+        let own_address = HeaderValue::try_from(&replica.me().http).ok();
+        Self(Arc::new(Inner { replica, feed, forwarder, request_timeout, is_draining, own_address }))
     }
 
     /// The replica behind it.
@@ -54,6 +57,14 @@ impl App {
     /// How requests reach the leader.
     pub(crate) fn forwarder(&self) -> &Forwarder {
         &self.0.forwarder
+    }
+
+    /// Where the leader is to be had, as far as this node knows.
+    fn leader_address(&self) -> Option<HeaderValue> {
+        if self.replica().leads() {
+            return self.0.own_address.clone();
+        }
+        HeaderValue::try_from(self.replica().leading()?.http).ok()
     }
 
     /// How long a request may take.
@@ -75,13 +86,17 @@ impl App {
     }
 }
 
-/// The service's router.
-pub fn app(app: &App) -> Router {
-    routes::router()
+/// The service: its routes, and around them what every answer has in common. It stands around the whole router, since a
+/// layer of the router costs a copy of the route and two allocations for each request.
+pub fn app(
+    app: &App,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + use<> {
+    let router = routes::router()
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(app.clone(), say_where_we_are))
-        .with_state(app.clone())
+        .with_state(app.clone());
+    let app = app.clone();
+    ServiceExt::<Request>::map_response(router, move |response| say_where_we_are(&app, as_problem(response)))
 }
 
 async fn unknown_route(uri: Uri) -> Response {
@@ -103,8 +118,7 @@ fn as_problem(response: Response) -> Response {
 }
 
 /// Every answer tells how far this node is and who leads; a forwarded one tells it of the leader already.
-async fn say_where_we_are(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = as_problem(next.run(request).await);
+fn say_where_we_are(app: &App, mut response: Response) -> Response {
     let headers = response.headers_mut();
     let applied = HeaderName::from_static(header::APPLIED_SEQ);
     if !headers.contains_key(&applied) {
@@ -112,10 +126,9 @@ async fn say_where_we_are(State(app): State<App>, request: Request, next: Next) 
     }
     let leader = HeaderName::from_static(header::LEADER);
     if !headers.contains_key(&leader)
-        && let Some(member) = app.replica().leading()
-        && let Ok(value) = HeaderValue::try_from(member.http)
+        && let Some(address) = app.leader_address()
     {
-        headers.insert(leader, value);
+        headers.insert(leader, address);
     }
     response
 }

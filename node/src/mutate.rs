@@ -268,14 +268,12 @@ pub async fn carry_out_all(
             return problem(&refused);
         }
     }
-    let submit = |left: Duration| {
-        let requests = requests.clone();
-        async move {
-            match app.replica().submit(requests, left).await {
-                Ok(submitted) => Attempt::Done(submitted),
-                Err(SubmitError::NotLeader { leader }) => Attempt::Elsewhere(leader),
-                Err(error) => Attempt::Refused(of_submit_error(&error)),
-            }
+    let requests = &requests[..];
+    let submit = |left: Duration| async move {
+        match app.replica().submit(requests, left).await {
+            Ok(submitted) => Attempt::Done(submitted),
+            Err(SubmitError::NotLeader { leader }) => Attempt::Elsewhere(leader),
+            Err(error) => Attempt::Refused(of_submit_error(&error)),
         }
     };
     match on_leader(app, whole, can_repeat, submit).await {

@@ -12,10 +12,14 @@ use serde::Serialize;
 /// Seconds after which a caller may try again: an election takes less.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
+/// Room for the JSON of one row, or of a hold with a few lines, in bytes.
+const USUAL_JSON_BYTES: usize = 512;
+
 /// An answer with a JSON body.
 pub fn json<T: Serialize>(status: u16, body: &T) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => with_body(status, "application/json", bytes),
+    let mut bytes = Vec::with_capacity(USUAL_JSON_BYTES);
+    match serde_json::to_writer(&mut bytes, body) {
+        Ok(()) => with_body(status, "application/json", bytes),
         Err(error) => {
             problem(&Problem::new(ErrorCode::LedgerDamaged, format!("the answer cannot be written: {error}")))
         }

@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tower::make::Shared;
 
 use crate::stall::Stalling;
 use crate::{App, Config, app};
@@ -48,7 +49,7 @@ pub async fn run(config: Config) -> Outcome {
     tracing::info!(node = config.replica.me.id, http = %config.http, peer = %config.replica.me.peer, "started");
     let service = App::new(replica.clone(), Duration::from_millis(config.request_timeout_ms), config.feed);
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, app(&service)).with_graceful_shutdown(async {
+    let serving = axum::serve(listener, Shared::new(app(&service))).with_graceful_shutdown(async {
         // The sender is dropped at the end of the process at the latest.
         let _ = stopped.await;
     });

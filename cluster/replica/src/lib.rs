@@ -4,6 +4,7 @@
 //! replica is a [`types::Host`]: a runtime, a disk and a network, so that a simulator can be one.
 
 mod clock;
+mod commits;
 pub mod disk;
 mod error;
 pub mod file_disk;

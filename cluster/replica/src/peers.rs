@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use holdfast_model::{Seq, codec};
 use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2, stream_append_sequential};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 
+use crate::commits;
 use crate::disk::Disk;
 use crate::identity::Identity;
 use crate::network::{Channel, Network};
@@ -255,6 +258,9 @@ impl<H: Host> RaftNetworkFactory<Types<H>> for Peers<H> {
     }
 }
 
+/// Answers to requests with entries, in order.
+type Appended<'s, H> = BoxStream<'s, Result<StreamAppendResult<Types<H>>, RPCError<Types<H>>>>;
+
 impl<H: Host> RaftNetworkV2<Types<H>> for Link<H> {
     type SnapshotData = SnapshotFile;
 
@@ -272,6 +278,17 @@ impl<H: Host> RaftNetworkV2<Types<H>> for Link<H> {
             Answer::Append(answer) => Ok(append_response::<H>(answer)),
             _ => Err(unreachable(&CallError::Senseless).into()),
         }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<Appended<'s, H>, RPCError<Types<H>>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types<H>>> + OptionalSend + Unpin + 'static,
+    {
+        stream_append_sequential(self, commits::joined::<H, S>(input), option)
     }
 
     async fn vote(

@@ -64,7 +64,7 @@ impl<H: Host> Replica<H> {
     ///
     /// # Errors
     /// See [`SubmitError`]: each says whether anything may have been done.
-    pub async fn submit(&self, requests: Vec<Request>, timeout: Duration) -> Result<Submitted, SubmitError> {
+    pub async fn submit(&self, requests: &[Request], timeout: Duration) -> Result<Submitted, SubmitError> {
         let mut ticket = None;
         let attempt = self.submit_until_handed(requests, &mut ticket);
         match H::Runtime::timeout(timeout, attempt).await {
@@ -78,7 +78,7 @@ impl<H: Host> Replica<H> {
 
     async fn submit_until_handed(
         &self,
-        requests: Vec<Request>,
+        requests: &[Request],
         ticket: &mut Option<crate::queue::Ticket>,
     ) -> Result<Submitted, SubmitError> {
         loop {
@@ -87,7 +87,7 @@ impl<H: Host> Replica<H> {
                 Leader::Other(leader) => return Err(SubmitError::NotLeader { leader }),
                 Leader::Nobody => H::Runtime::sleep(LEADER_POLL).await,
                 Leader::Me => {
-                    let queued = self.0.queue.push(requests.clone());
+                    let queued = self.0.queue.push(requests.to_vec());
                     let mine =
                         ticket.insert(queued.map_err(|(queued, _)| SubmitError::Overloaded { queued })?);
                     match mine.fate().await {
@@ -180,6 +180,11 @@ impl<H: Host> Replica<H> {
     fn check_kept(&self, first: Seq) -> Result<(), LedgerError> {
         let oldest = self.ledger_start();
         if first < oldest { Err(LedgerError::Compacted { oldest }) } else { Ok(()) }
+    }
+
+    /// This member.
+    pub fn me(&self) -> &Member {
+        &self.0.peers.me().member
     }
 
     /// Who leads, as far as this member knows.

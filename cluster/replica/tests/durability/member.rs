@@ -63,7 +63,7 @@ async fn work(disk: &MemoryDisk, ledger_dir: &Path) -> (u64, bool) {
     let Ok(replica) = start(disk, ledger_dir).await else { return (0, false) };
     for (round, rows) in (1..).zip(ROWS) {
         for _ in 0..rows {
-            match replica.submit(vec![create(acknowledged + 1)], PATIENCE).await {
+            match replica.submit(&[create(acknowledged + 1)], PATIENCE).await {
                 Ok(submitted) => assert!(submitted.replies[0].result.is_ok()),
                 Err(_) => return (acknowledged, false),
             }
@@ -101,7 +101,7 @@ async fn check(disk: &MemoryDisk, ledger_dir: &Path, acknowledged: u64) {
     tokio::time::sleep(HOUSEKEEPING).await;
     audit(&replica).unwrap();
     assert_eq!(partial(disk), [""; 0]);
-    replica.submit(vec![create(rows + 1)], PATIENCE).await.unwrap();
+    replica.submit(&[create(rows + 1)], PATIENCE).await.unwrap();
     replica.snapshot(PATIENCE).await.unwrap();
     audit(&replica).unwrap();
 }
