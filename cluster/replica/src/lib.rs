@@ -36,13 +36,14 @@ mod tcp;
 mod tests;
 pub mod types;
 mod window;
-mod wire;
+pub mod wire;
 
 pub use error::{AdminError, LedgerError, ReadError, StartError, SubmitError, Submitted};
 pub use live::{Live, recover_alone};
 pub use options::{Member, NodeId, Options, Timing};
 pub use replica::Replica;
 pub use start::{Parts, Random};
+pub use state::Witness;
 pub use status::{MemberStatus, Role, Status};
 
 /// Log directives that quieten the libraries below: what an operator acts on is told by this crate.

@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::file_disk::FileDisk;
 use crate::identity::DirLock;
+use crate::ledger::SledPlace;
+use crate::log::Limits;
 use crate::replica::Replica;
 use crate::start::Parts;
 use crate::tcp::{self, TcpNetwork};
@@ -40,10 +42,12 @@ impl Replica<Live> {
         })?;
         let parts = Parts {
             disk: FileDisk::open(&options.dir).map_err(|error| StartError(error.to_string()))?,
-            ledger_dir: options.dir.join(LEDGER_DIR),
+            ledger: Arc::new(SledPlace::new(&options.dir.join(LEDGER_DIR))),
+            log_limits: Limits::default(),
             network: TcpNetwork::default(),
             wall: Arc::new(wall_clock),
             random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
+            witness: None,
         };
         let replica = Self::start_on(options, parts).await?;
         let (service, stop) = (replica.clone(), replica.clone());

@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::founding;
 use crate::identity::Identity;
-use crate::ledger::Ledger;
-use crate::log::Log;
+use crate::ledger::{Ledger, Place};
+use crate::log::{Limits, Log};
 use crate::machine::Machine;
 use crate::peers::Peers;
 use crate::proposer::{Proposer, WallClock};
@@ -26,7 +26,7 @@ use crate::rebuild;
 use crate::replica::{Inner, Replica};
 use crate::service::{self, Service};
 use crate::snapshot::Snapshots;
-use crate::state::{At, State};
+use crate::state::{At, State, Witness};
 use crate::stop::Stop;
 use crate::types::{ClusterId, Host, Peer};
 use crate::{Options, StartError};
@@ -42,13 +42,17 @@ pub struct Parts<H: Host> {
     /// The data directory.
     pub disk: H::Disk,
     /// Where the ledger's database is kept.
-    pub ledger_dir: std::path::PathBuf,
+    pub ledger: Arc<dyn Place>,
+    /// Sizes that the log keeps to.
+    pub log_limits: Limits,
     /// Calls to peers.
     pub network: H::Network,
     /// The wall clock.
     pub wall: WallClock,
     /// Randomness for ids.
     pub random: Random,
+    /// Sees what is applied; nobody does in production.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// What a replica keeps on disk.
@@ -70,7 +74,7 @@ impl<H: Host> Replica<H> {
         let identity = Identity::open_or_create(disk.clone(), options.me.id, (parts.random)())
             .map_err(|error| StartError(error.to_string()))?;
         let me = Peer { member: options.me.clone(), incarnation: identity.incarnation() };
-        let recovered = recover::<H>(&disk, &parts.ledger_dir)?;
+        let recovered = recover::<H>(&disk, &*parts.ledger, parts.log_limits, parts.witness)?;
         let identity = Arc::new(identity);
         let stop = Arc::new(Stop::default());
         let queue = Arc::new(Queue::new(options.max_queue));
@@ -162,11 +166,16 @@ struct Recovered<H: Host> {
 }
 
 /// Loads the newest snapshot that is whole, and opens what comes after it.
-fn recover<H: Host>(disk: &H::Disk, ledger_dir: &std::path::Path) -> Result<Recovered<H>, StartError> {
+fn recover<H: Host>(
+    disk: &H::Disk,
+    ledger: &dyn Place,
+    limits: Limits,
+    witness: Option<Arc<dyn Witness>>,
+) -> Result<Recovered<H>, StartError> {
     let fail = |error: std::io::Error| StartError(error.to_string());
     let snapshots = Snapshots::open(disk.clone()).map_err(fail)?;
     let loaded = snapshots.load_newest().map_err(fail)?;
-    let log = Log::<H>::open(disk.clone()).map_err(fail)?;
+    let log = Log::<H>::open_with(disk.clone(), limits).map_err(fail)?;
     let (inventory, last, membership) = match loaded {
         Some((head, inventory)) => (inventory, head.last, head.membership),
         None => (Inventory::new(), None, crate::types::MembershipRecord::default()),
@@ -180,7 +189,7 @@ fn recover<H: Host>(disk: &H::Disk, ledger_dir: &std::path::Path) -> Result<Reco
         )));
     }
     let (seq, start) = (inventory.last_seq(), inventory.ledger_start());
-    let (ledger, set_aside) = Ledger::open(ledger_dir).map_err(|error| StartError(error.to_string()))?;
+    let (ledger, set_aside) = Ledger::open_at(ledger).map_err(|error| StartError(error.to_string()))?;
     if let Some(aside) = set_aside {
         tracing::warn!(%aside, "the ledger would not open; it is set aside and rebuilt from the other members");
     }
@@ -192,7 +201,7 @@ fn recover<H: Host>(disk: &H::Disk, ledger_dir: &std::path::Path) -> Result<Reco
             "a part of the log is damaged and may have been acknowledged: this member does not vote until it has caught up"
         );
     }
-    let state = Arc::new(State::new(At { inventory, last, membership }, ledger));
+    let state = Arc::new(State::new(At { inventory, last, membership }, ledger, witness));
     Ok(Recovered { state, snapshots: Arc::new(snapshots), log, now, suspect })
 }
 

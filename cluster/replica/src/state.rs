@@ -1,5 +1,6 @@
 //! What a member has applied, shared between the one task that changes it and the many that look.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_model::{Applied, Entry, Inventory, Seq};
@@ -10,12 +11,22 @@ use crate::LedgerError;
 use crate::ledger::Ledger;
 use crate::types::{LogIdRecord, MembershipRecord};
 
+/// Sees what a member applies, as it happens: a seam for the simulator, which checks every step.
+pub trait Witness: Send + Sync {
+    /// An entry of commands was applied; `state` is what came of it.
+    fn applied(&self, at: LogIdRecord, entry: &Entry, applied: &Applied, state: &Inventory);
+
+    /// A state was put in place as a whole: the one that was recovered, or a snapshot of the leader.
+    fn replaced(&self, at: Option<LogIdRecord>, state: &Inventory);
+}
+
 /// The state of one member and how far it is.
 pub struct State {
     at: RwLock<At>,
     progress: Notify,
     applied_index: AtomicU64,
     log_bytes: AtomicU64,
+    witness: Option<Arc<dyn Witness>>,
     /// Every record that was applied.
     pub ledger: Ledger,
 }
@@ -32,13 +43,17 @@ pub struct At {
 
 impl State {
     /// The state as it was recovered.
-    pub fn new(at: At, ledger: Ledger) -> Self {
+    pub fn new(at: At, ledger: Ledger, witness: Option<Arc<dyn Witness>>) -> Self {
         let index = at.last.map_or(0, |last| last.index);
+        if let Some(witness) = &witness {
+            witness.replaced(at.last, &at.inventory);
+        }
         Self {
             at: RwLock::new(at),
             progress: Notify::new(),
             applied_index: AtomicU64::new(index),
             log_bytes: AtomicU64::new(0),
+            witness,
             ledger,
         }
     }
@@ -59,6 +74,9 @@ impl State {
             self.ledger.append(&applied.records)?;
         }
         at.last = Some(last);
+        if let Some(witness) = &self.witness {
+            witness.applied(last, entry, &applied, &at.inventory);
+        }
         drop(at);
         self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.advance(last.index);
@@ -79,6 +97,9 @@ impl State {
     /// Puts another state in place of this one.
     pub fn replace(&self, with: At) {
         let index = with.last.map_or(0, |last| last.index);
+        if let Some(witness) = &self.witness {
+            witness.replaced(with.last, &with.inventory);
+        }
         *self.at.write() = with;
         self.log_bytes.store(0, Ordering::Relaxed);
         self.advance(index);

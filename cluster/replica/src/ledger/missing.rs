@@ -1,10 +1,12 @@
 //! What a ledger lacks: movements that are being fetched from other members, and those that are lost or trimmed away
 //! before its start.
 
+use std::io;
+
 use bytes::Bytes;
 use holdfast_model::{Record, Seq, codec};
 
-use super::{Ledger, Unopened, block, damaged, key, last_of, seq_of};
+use super::{Ledger, Store, block, damaged, last_of};
 use crate::LedgerError;
 
 /// In the tree of notes: the movements that are being fetched, as (after, up to).
@@ -24,11 +26,12 @@ pub(super) struct Missing {
 
 impl Missing {
     /// What the notes of a database say.
-    pub(super) fn read(notes: &sled::Tree) -> Result<Self, Unopened> {
-        let broken = |error: codec::CodecError| Unopened::Broken(format!("its notes: {error}"));
-        let note = |name: &str| notes.get(name).map_err(Unopened::of);
-        let gap = note(GAP)?.map(|bytes| codec::decode(&bytes).map_err(broken)).transpose()?.flatten();
-        let start = note(START)?.map(|bytes| codec::decode(&bytes).map_err(broken)).transpose()?;
+    pub(super) fn read(store: &dyn Store) -> io::Result<Self> {
+        let broken = |error: codec::CodecError| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("its notes: {error}"))
+        };
+        let gap = store.note(GAP)?.map(|bytes| codec::decode(&bytes).map_err(broken)).transpose()?.flatten();
+        let start = store.note(START)?.map(|bytes| codec::decode(&bytes).map_err(broken)).transpose()?;
         Ok(Self { start: start.unwrap_or(Seq(1)), gap })
     }
 
@@ -84,10 +87,8 @@ impl Ledger {
     }
 
     fn note(&self, missing: Missing) -> Result<(), LedgerError> {
-        let mut batch = sled::Batch::default();
-        batch.insert(GAP, codec::encode(&missing.gap));
-        batch.insert(START, codec::encode(&missing.start));
-        self.notes.apply_batch(batch).map_err(damaged)?;
+        let notes = [(GAP, codec::encode(&missing.gap)), (START, codec::encode(&missing.start))];
+        self.store.put_notes(&notes).map_err(damaged)?;
         *self.missing.lock() = missing;
         Ok(())
     }
@@ -104,7 +105,7 @@ impl Ledger {
         for (first, bytes) in blocks {
             match end_of(*first, bytes) {
                 Some(end) if *first <= reached.next() && end > reached => {
-                    self.blocks.insert(key(*first), bytes.as_ref()).map_err(damaged)?;
+                    self.store.insert(*first, bytes).map_err(damaged)?;
                     reached = end;
                 }
                 _ => break,
@@ -127,8 +128,8 @@ impl Ledger {
         let _turn = self.changing.lock();
         let was = *self.missing.lock();
         let Some((after, upto)) = was.gap else { return Ok(None) };
-        let here = self.blocks.range(key(after.next())..=key(upto)).next().transpose().map_err(damaged)?;
-        let here = here.map(|(key, _)| seq_of(&key));
+        let here = self.store.from(after.next()).next().transpose().map_err(damaged)?;
+        let here = here.map(|(first, _)| first);
         let next = [here, next].into_iter().flatten().min().filter(|next| *next <= upto);
         let kept = next.unwrap_or(upto.next());
         let reached = self.end_of_run(kept)?;
@@ -144,9 +145,9 @@ impl Ledger {
     /// The last of the movements that are here without a hole from `first` on; the one before it when it is not here.
     fn end_of_run(&self, first: Seq) -> Result<Seq, LedgerError> {
         let mut end = before(first);
-        for entry in self.blocks.range(key(first)..) {
-            let (key, bytes) = entry.map_err(damaged)?;
-            if seq_of(&key) > end.next() {
+        for entry in self.store.from(first) {
+            let (first, bytes) = entry.map_err(damaged)?;
+            if first > end.next() {
                 break;
             }
             end = end.max(last_of(&bytes)?);
@@ -174,7 +175,7 @@ impl Ledger {
                 break;
             }
             size += bytes.len();
-            found.push((first, Bytes::copy_from_slice(&bytes)));
+            found.push((first, bytes));
         }
         Ok(found)
     }
@@ -192,11 +193,11 @@ impl Ledger {
     }
 
     fn drop_before(&self, start: Seq) -> Result<(), LedgerError> {
-        while let Some((first, bytes)) = self.blocks.first().map_err(damaged)? {
-            if seq_of(&first) >= start || last_of(&bytes)? >= start {
+        while let Some((first, bytes)) = self.store.first().map_err(damaged)? {
+            if first >= start || last_of(&bytes)? >= start {
                 break;
             }
-            self.blocks.remove(first).map_err(damaged)?;
+            self.store.remove(first).map_err(damaged)?;
         }
         Ok(())
     }

@@ -5,22 +5,21 @@
 //! keys whoever writes them. It is one run of records without holes, but for one that is being filled: see `missing`.
 
 mod missing;
+mod sled_store;
+mod store;
 
-use std::fs::File;
-use std::io;
-use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast_model::{Actor, Movement, OrderEvent, PaymentId, Reason, Record, Reference, Seq, codec};
 use parking_lot::Mutex;
 
 use self::missing::Missing;
+pub use self::sled_store::SledPlace;
+use self::store::is_broken;
+pub use self::store::{Blocks, Place, Store};
 use crate::LedgerError;
-
-/// Memory that sled may keep blocks in, in bytes.
-const CACHE_BYTES: u64 = 64 << 20;
 
 /// A block is cut before it passes about this size, in bytes. sled keeps pages above 128 KiB in files of their own, which
 /// it never syncs: a block must be far too small for that.
@@ -29,18 +28,10 @@ const BLOCK_BYTES: usize = 7 << 10;
 /// What a record takes beside its texts, in bytes, at most.
 const RECORD_BYTES: usize = 160;
 
-/// How often a lock that somebody else has is tried, and the pause between: 2 s in all. Threads of sled's own let go of it
-/// a moment after its last handle, and a process a moment after it was ended.
-const LOCK_TRIES: u32 = 200;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
 /// The ledger of one member. Cheap to clone: a handle.
 #[derive(Clone)]
 pub struct Ledger {
-    dir: Arc<PathBuf>,
-    db: sled::Db,
-    blocks: sled::Tree,
-    notes: sled::Tree,
+    store: Arc<dyn Store>,
     missing: Arc<Mutex<Missing>>,
     /// Held by whoever changes what is missing. Those who read need not wait for that.
     changing: Arc<Mutex<()>>,
@@ -50,68 +41,35 @@ fn damaged(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Damaged(error.to_string())
 }
 
-/// Why a database did not open.
-enum Unopened {
-    /// It is damaged, and can be rebuilt.
-    Broken(String),
-    /// It may be whole: the disk is full, or its files may not be read.
-    Blocked(String),
-}
-
-impl Unopened {
-    fn of(error: sled::Error) -> Self {
-        use io::ErrorKind::{
-            InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, UnexpectedEof,
-        };
-        let text = format!("sled: {error}");
-        match error {
-            sled::Error::Io(error) => match error.kind() {
-                InvalidData | InvalidInput | IsADirectory | NotADirectory | NotFound | UnexpectedEof => {
-                    Self::Broken(text)
-                }
-                _ => Self::Blocked(text),
-            },
-            _ => Self::Broken(text),
-        }
-    }
-}
-
 impl Ledger {
-    /// Opens the database in `dir`. A damaged one is set aside, and a new one made; then where it was put is returned too.
+    /// Opens the sled database in `dir`: see [`Self::open_at`].
+    ///
+    /// # Errors
+    /// As [`Self::open_at`].
+    pub fn open(dir: &Path) -> Result<(Self, Option<String>), LedgerError> {
+        Self::open_at(&SledPlace::new(dir))
+    }
+
+    /// Opens a database. A damaged one is set aside, and a new one made; then where it was put is returned too.
     ///
     /// # Errors
     /// When it cannot be opened for another reason, such as a full disk or somebody else who keeps it open, or a new one
     /// cannot be made either.
-    pub fn open(dir: &Path) -> Result<(Self, Option<String>), LedgerError> {
-        match Self::try_open(dir) {
+    pub fn open_at(place: &dyn Place) -> Result<(Self, Option<String>), LedgerError> {
+        match place.open().and_then(Self::on) {
             Ok(ledger) => Ok((ledger, None)),
-            Err(Unopened::Blocked(error)) => Err(damaged(error)),
-            Err(Unopened::Broken(error)) => {
-                let aside = free_name(dir);
-                std::fs::rename(dir, &aside).map_err(|second| damaged(format!("{error}; {second}")))?;
-                match Self::try_open(dir) {
-                    Ok(ledger) => Ok((ledger, Some(format!("{} ({error})", aside.display())))),
-                    Err(Unopened::Blocked(error) | Unopened::Broken(error)) => Err(damaged(error)),
-                }
+            Err(error) if !is_broken(&error) => Err(damaged(error)),
+            Err(error) => {
+                let aside = place.set_aside().map_err(|second| damaged(format!("{error}; {second}")))?;
+                let ledger = place.open().and_then(Self::on).map_err(damaged)?;
+                Ok((ledger, Some(format!("{aside} ({error})"))))
             }
         }
     }
 
-    fn try_open(dir: &Path) -> Result<Self, Unopened> {
-        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        // sled panics on some damage where it should return an error.
-        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let db = open_database(&config)?;
-            let trees = (db.open_tree("blocks")?, db.open_tree("notes")?);
-            // Reading both ends finds a database that opens but cannot be read.
-            trees.0.first()?;
-            trees.0.last()?;
-            Ok::<_, sled::Error>((db, trees.0, trees.1))
-        }));
-        let (db, blocks, notes) =
-            opened.map_err(|_| Unopened::Broken("sled panicked".to_owned()))?.map_err(Unopened::of)?;
-        let missing = Arc::new(Mutex::new(Missing::read(&notes)?));
-        Ok(Self { dir: Arc::new(dir.to_owned()), db, blocks, notes, missing, changing: Arc::default() })
+    fn on(store: Arc<dyn Store>) -> std::io::Result<Self> {
+        let missing = Arc::new(Mutex::new(Missing::read(&*store)?));
+        Ok(Self { store, missing, changing: Arc::default() })
     }
 
     /// Writes the records of one entry, without making them durable. An entry is cut into blocks by what is in it alone,
@@ -123,28 +81,18 @@ impl Ledger {
         let mut rest = records;
         while let Some(first) = rest.first() {
             let (block, after) = rest.split_at(block_len(rest));
-            self.blocks.insert(key(first.seq()), codec::encode(&block)).map_err(damaged)?;
+            self.store.insert(first.seq(), &codec::encode(&block)).map_err(damaged)?;
             rest = after;
         }
         Ok(())
     }
 
-    /// Makes everything durable. sled's own flush does not survive a loss of power, so its file is synced too. Blocks.
+    /// Makes everything durable. Blocks.
     ///
     /// # Errors
     /// What the file system says; it is never tried again.
     pub fn flush(&self) -> Result<(), LedgerError> {
-        self.db.flush().map_err(damaged)?;
-        let sync = |path: &Path| File::open(path)?.sync_all();
-        for path in [self.dir.join("db"), self.dir.join("conf"), self.dir.as_ref().clone()] {
-            match sync(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(damaged(format!("cannot sync {}: {error}", path.display())));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.store.flush().map_err(damaged)
     }
 
     /// The last movement that is there, 0 when there is none.
@@ -152,7 +100,7 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub fn last_seq(&self) -> Result<Seq, LedgerError> {
-        match self.blocks.last().map_err(damaged)? {
+        match self.store.upto(Seq(u64::MAX)).map_err(damaged)? {
             Some((_, bytes)) => last_of(&bytes),
             None => Ok(Seq(0)),
         }
@@ -231,31 +179,27 @@ impl Ledger {
     /// Bytes on disk.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or_default()
+        self.store.size_bytes()
     }
 
     /// Blocks from the one that holds `seq` on.
     fn from(
         &self,
         seq: Seq,
-    ) -> Result<impl Iterator<Item = Result<(Seq, sled::IVec), LedgerError>> + use<>, LedgerError> {
-        let before = self.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
-        let first = match before {
-            Some((first, bytes)) if last_of(&bytes)? >= seq => first.to_vec(),
-            _ => key(seq).to_vec(),
+    ) -> Result<impl Iterator<Item = Result<(Seq, Bytes), LedgerError>> + use<>, LedgerError> {
+        let first = match self.store.upto(seq).map_err(damaged)? {
+            Some((first, bytes)) if last_of(&bytes)? >= seq => first,
+            _ => seq,
         };
-        Ok(self.blocks.range(first..).map(|entry| {
-            let (key, bytes) = entry.map_err(damaged)?;
-            Ok((seq_of(&key), bytes))
-        }))
+        Ok(self.store.from(first).map(|entry| entry.map_err(damaged)))
     }
 
     /// Whether the ledger reaches back to `first`.
     fn check_kept(&self, first: Seq) -> Result<(), LedgerError> {
         let start = self.start();
         let is_open = self.gap().is_some();
-        let begin = if is_open { None } else { self.blocks.first().map_err(damaged)? };
-        let oldest = begin.map_or(start, |(key, _)| start.max(seq_of(&key)));
+        let begin = if is_open { None } else { self.store.first().map_err(damaged)? };
+        let oldest = begin.map_or(start, |(first, _)| start.max(first));
         if first < oldest { Err(LedgerError::Compacted { oldest }) } else { Ok(()) }
     }
 
@@ -268,21 +212,6 @@ impl Ledger {
             _ => Ok(()),
         }
     }
-}
-
-/// Opens a database, once nobody else has it.
-fn open_database(config: &sled::Config) -> sled::Result<sled::Db> {
-    let mut opened = config.open();
-    for _ in 1..LOCK_TRIES {
-        match &opened {
-            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
-                std::thread::sleep(LOCK_PAUSE);
-                opened = config.open();
-            }
-            _ => break,
-        }
-    }
-    opened
 }
 
 /// A walk back through the movements of the ledger: a block is decoded once for all that is in it.
@@ -302,7 +231,7 @@ impl<'a> Walk<'a> {
         if !is_here {
             self.ledger.check_gap(seq, seq)?;
             self.ledger.check_kept(seq)?;
-            let found = self.ledger.blocks.range(..=key(seq)).next_back().transpose().map_err(damaged)?;
+            let found = self.ledger.store.upto(seq).map_err(damaged)?;
             self.block = found.map_or(Ok(Vec::new()), |(_, bytes)| block(&bytes))?;
         }
         let place = self.block.first().map_or(0, |first| seq.0 - first.seq().0);
@@ -345,14 +274,6 @@ struct Who<'a> {
     reference: &'a Option<Reference>,
 }
 
-fn key(seq: Seq) -> [u8; 8] {
-    seq.0.to_be_bytes()
-}
-
-fn seq_of(key: &[u8]) -> Seq {
-    Seq(key.try_into().map_or(0, u64::from_be_bytes))
-}
-
 fn block(bytes: &[u8]) -> Result<Vec<Record>, LedgerError> {
     codec::decode(bytes).map_err(|error| damaged(format!("a block: {error}")))
 }
@@ -360,10 +281,4 @@ fn block(bytes: &[u8]) -> Result<Vec<Record>, LedgerError> {
 /// The last record of a block.
 fn last_of(bytes: &[u8]) -> Result<Seq, LedgerError> {
     Ok(block(bytes)?.last().map_or(Seq(0), Record::seq))
-}
-
-/// A name beside `dir` that nothing has yet.
-fn free_name(dir: &Path) -> PathBuf {
-    let name = |number: u32| dir.with_extension(format!("damaged-{number}"));
-    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
 }

@@ -29,7 +29,7 @@ impl StoreBuilder<Types<Live>, Log<Live>, Machine<Live>, TempDir> for Builder {
         let (ledger, _) = Ledger::open(&dir.path().join("ledger")).unwrap();
         let at = At { inventory: Inventory::new(), last: None, membership: MembershipRecord::default() };
         let machine = Machine {
-            state: Arc::new(State::new(at, ledger)),
+            state: Arc::new(State::new(at, ledger, None)),
             clock: Arc::new(Clock::starting_at(ClusterTime(0))),
             snapshots: Arc::new(Snapshots::open(FileDisk::open(self.shared.path()).unwrap()).unwrap()),
             disk: disk.clone(),

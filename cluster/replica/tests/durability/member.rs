@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use holdfast_model::{Replay, Seq, UtcMillis};
 use holdfast_replica::disk::Disk;
+use holdfast_replica::ledger::SledPlace;
+use holdfast_replica::log::Limits;
 use holdfast_replica::{LedgerError, Member, Options, Parts, Replica, StartError, Timing};
 use tempfile::TempDir;
 
@@ -43,10 +45,12 @@ async fn start(disk: &MemoryDisk, ledger_dir: &Path) -> Result<Replica<InMemory>
     let last = AtomicU64::new(0);
     let parts = Parts {
         disk: disk.clone(),
-        ledger_dir: ledger_dir.to_owned(),
+        ledger: Arc::new(SledPlace::new(ledger_dir)),
+        log_limits: Limits::default(),
         network: NoNetwork,
         wall: Arc::new(|| UtcMillis(0)),
         random: Arc::new(move || u128::from(last.fetch_add(1, Ordering::Relaxed)) + 7),
+        witness: None,
     };
     Replica::start_on(options(), parts).await
 }

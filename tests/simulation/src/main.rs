@@ -1,0 +1,36 @@
+//! Runs seeds, and says what was found, how often everything happened, and how to see a failure again.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use holdfast_simulation::{Plan, run, run_many};
+
+/// Simulates whole clusters of Holdfast, with faults that are drawn from a seed.
+#[derive(Parser)]
+struct Args {
+    /// Seeds to run.
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Seeds that run at the same time.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Run this seed alone, and print everything that happens in it.
+    #[arg(long)]
+    trace: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(seed) = args.trace {
+        let outcome = run(seed, true);
+        println!("{}", outcome.coverage.report());
+        println!("{}", outcome.summary());
+        return if outcome.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let summary = run_many(&Plan { from: args.from, seeds: args.seeds, jobs: args.jobs, ..Plan::default() });
+    println!("{}", summary.report());
+    if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
