@@ -222,6 +222,9 @@ fn config(options: &Options) -> Result<Arc<openraft::Config>, StartError> {
         // A member that lost a part of its log says so, and does not vote until it has caught up; one that was wiped
         // is refused. So a follower's log that is shorter than it was is no reason to stop.
         allow_log_reversion: Some(true),
+        // A leader that comes back may have lost entries of its term that others have: leading on in that term, it would
+        // make others under the same index.
+        enable_leader_restore: Some(false),
         ..openraft::Config::default()
     };
     config
