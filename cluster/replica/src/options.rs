@@ -1,6 +1,7 @@
 //! What a replica starts from.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Number of a member within its cluster: 1 or more, never used again for another member.
 pub type NodeId = u64;
@@ -25,6 +26,21 @@ pub struct Timing {
     pub election_min_ms: u64,
     /// Greatest random wait before an election, and the length of the leader's lease.
     pub election_max_ms: u64,
+}
+
+impl Timing {
+    /// How long a peer may take over a part of a snapshot, or over an answer with pieces of the ledger: as long as a
+    /// hundred elections, since both go by how slow network and machines are.
+    #[must_use]
+    pub const fn bulk_timeout(&self) -> Duration {
+        Duration::from_millis(self.election_max_ms.saturating_mul(100))
+    }
+
+    /// How long the next part of a snapshot is waited for: longer than its sender waits for an answer.
+    #[must_use]
+    pub const fn part_patience(&self) -> Duration {
+        self.bulk_timeout().saturating_mul(2)
+    }
 }
 
 /// What a replica starts from.

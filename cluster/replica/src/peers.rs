@@ -42,9 +42,6 @@ const APPEND_BYTES: usize = 4 << 20;
 /// How long the last part of a snapshot may take: the peer reads and installs the whole of it.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How long a part of a snapshot, or a reply with ledger blocks, may take.
-const BULK_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The other members, as this one reaches them. Cheap to clone: a handle.
 pub struct Peers<H: Host>(Arc<Inner<H>>);
 
@@ -54,15 +51,26 @@ impl<H: Host> Clone for Peers<H> {
     }
 }
 
-struct Inner<H: Host> {
-    network: H::Network,
-    disk: H::Disk,
-    identity: Arc<Identity<H::Disk>>,
-    me: Peer,
-    state: Arc<State>,
-    snapshots: Arc<Snapshots<H::Disk>>,
-    stop: Arc<Stop>,
-    refusals: Mutex<BTreeMap<NodeId, Refused>>,
+/// What peers are reached with.
+pub struct Inner<H: Host> {
+    /// Calls to peers.
+    pub network: H::Network,
+    /// The data directory.
+    pub disk: H::Disk,
+    /// The identity file of this member.
+    pub identity: Arc<Identity<H::Disk>>,
+    /// This member.
+    pub me: Peer,
+    /// What was applied.
+    pub state: Arc<State>,
+    /// Snapshot files.
+    pub snapshots: Arc<Snapshots<H::Disk>>,
+    /// Whether, and why, this member has stopped.
+    pub stop: Arc<Stop>,
+    /// How long a part of a snapshot, or an answer with ledger blocks, may take.
+    pub bulk_timeout: Duration,
+    /// Who will have nothing to do with this member, and why.
+    pub refusals: Mutex<BTreeMap<NodeId, Refused>>,
 }
 
 /// Why a peer did not do what it was asked.
@@ -80,18 +88,9 @@ pub enum CallError {
 }
 
 impl<H: Host> Peers<H> {
-    /// The peers of `me`.
-    pub fn new(
-        network: H::Network,
-        disk: H::Disk,
-        identity: Arc<Identity<H::Disk>>,
-        me: Peer,
-        state: Arc<State>,
-        snapshots: Arc<Snapshots<H::Disk>>,
-        stop: Arc<Stop>,
-    ) -> Self {
-        let refusals = Mutex::default();
-        Self(Arc::new(Inner { network, disk, identity, me, state, snapshots, stop, refusals }))
+    /// The peers of a member.
+    pub fn new(inner: Inner<H>) -> Self {
+        Self(Arc::new(inner))
     }
 
     /// This member.
@@ -134,7 +133,7 @@ impl<H: Host> Peers<H> {
         upto: Seq,
     ) -> Result<Vec<(Seq, Bytes)>, CallError> {
         let ask = Ask::LedgerBlocks { after, upto };
-        match self.call_peer(peer, Channel::Bulk, ask, BULK_TIMEOUT).await? {
+        match self.call_peer(peer, Channel::Bulk, ask, self.0.bulk_timeout).await? {
             Answer::LedgerBlocks(blocks) => {
                 Ok(blocks.into_iter().map(|(seq, Blob(bytes))| (seq, bytes)).collect())
             }
@@ -367,7 +366,7 @@ async fn send_snapshot<H: Host>(
             bytes: Blob(part.into()),
             install: is_last.then_some(vote),
         };
-        let patience = if is_last { INSTALL_TIMEOUT } else { BULK_TIMEOUT };
+        let patience = if is_last { INSTALL_TIMEOUT } else { inner.bulk_timeout };
         match link.peers.call_peer(&link.to, link.channel, ask, patience).await? {
             Answer::Installed(vote) => return Ok(vote),
             Answer::PartTaken(taken) if taken == end && !is_last => offset = end,

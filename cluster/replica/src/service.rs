@@ -30,9 +30,6 @@ use crate::{Member, NodeId};
 /// How much of the ledger travels in one answer, in bytes.
 const LEDGER_ANSWER_BYTES: usize = 4 << 20;
 
-/// How long the next part of a snapshot is waited for: longer than its sender waits for an answer.
-const PART_PATIENCE: Duration = Duration::from_secs(60);
-
 /// A learner that is at most this many entries behind the leader may become a voter.
 const CAUGHT_UP_ENTRIES: u64 = 100;
 
@@ -65,6 +62,8 @@ pub struct Inner<H: Host> {
     pub suspect: Arc<AtomicBool>,
     /// Whether, and why, this member has stopped.
     pub stop: Arc<Stop>,
+    /// How long the next part of a snapshot is waited for.
+    pub part_patience: Duration,
     /// The snapshot that is being received.
     pub incoming: Mutex<Option<Received<H>>>,
 }
@@ -263,7 +262,7 @@ impl<H: Host> Service<H> {
 
     /// Gives up a snapshot of which no part has come for so long that its sender must have given up too.
     pub async fn drop_stale_incoming(&self) {
-        let is_stale = |(_, at): &Received<H>| at.elapsed() > PART_PATIENCE;
+        let is_stale = |(_, at): &Received<H>| at.elapsed() > self.0.part_patience;
         if let Some(stale) = self.take_incoming(is_stale) {
             tracing::info!(
                 received_bytes = stale.size_bytes(),

@@ -18,7 +18,7 @@ use crate::identity::Identity;
 use crate::ledger::{Ledger, Place};
 use crate::log::{Limits, Log};
 use crate::machine::Machine;
-use crate::peers::Peers;
+use crate::peers::{self, Peers};
 use crate::proposer::{Proposer, WallClock};
 use crate::queue::Queue;
 use crate::reads::ReadRounds;
@@ -82,15 +82,17 @@ impl<H: Host> Replica<H> {
         let state = recovered.state;
         let snapshots = recovered.snapshots;
         let log = recovered.log;
-        let peers = Peers::new(
-            parts.network.clone(),
-            disk.clone(),
-            identity.clone(),
-            me.clone(),
-            state.clone(),
-            snapshots.clone(),
-            stop.clone(),
-        );
+        let peers = Peers::new(peers::Inner {
+            network: parts.network.clone(),
+            disk: disk.clone(),
+            identity: identity.clone(),
+            me: me.clone(),
+            state: state.clone(),
+            snapshots: snapshots.clone(),
+            stop: stop.clone(),
+            bulk_timeout: options.timing.bulk_timeout(),
+            refusals: Mutex::default(),
+        });
         let machine = Machine {
             state: state.clone(),
             clock: clock.clone(),
@@ -116,6 +118,7 @@ impl<H: Host> Replica<H> {
             disk: disk.clone(),
             suspect: suspect.clone(),
             stop: stop.clone(),
+            part_patience: options.timing.part_patience(),
             incoming: Mutex::default(),
         });
         let proposer = Proposer {

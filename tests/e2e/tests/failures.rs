@@ -193,6 +193,7 @@ async fn a_node_that_was_down_through_a_snapshot_catches_up() {
     let mut cluster = Cluster::start(3).await;
     create(&cluster, 0, "A", 100_000).await;
     let down = cluster.follower().await;
+    let last = cluster.http(down).get("/cluster").await.expect(200).body["lastLogIndex"].as_u64();
     cluster.nodes[down].kill().await;
     let leader = cluster.leader().await;
     let http = cluster.http(leader);
@@ -203,8 +204,15 @@ async fn a_node_that_was_down_through_a_snapshot_catches_up() {
         }
         http.post("/cluster/snapshot", json!({})).await.expect(200);
     }
+    let cut = eventually("what it lacks is cut from the log", || async {
+        let purged = http.get("/cluster").await.body["purgedIndex"].as_u64();
+        purged.filter(|_| purged > last)
+    })
+    .await;
     cluster.start_node(down);
     cluster.equal_digests().await;
+    let status = cluster.http(down).get("/cluster").await.expect(200).body;
+    assert!(status["snapshotIndex"].as_u64() >= Some(cut), "it was sent no snapshot: {status}");
     assert_eq!(row(&cluster, down, "A").await["reserved"], 60);
     // Its ledger is whole as well, though it never saw those entries.
     let followed = cluster.http(down);

@@ -6,6 +6,7 @@ mod member;
 #[path = "../log/memory_disk.rs"]
 mod memory_disk;
 mod snapshots;
+mod transfer;
 
 use std::io;
 use std::time::Duration;
