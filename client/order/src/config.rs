@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use holdfast_api::check_post_url;
+use holdfast_sdk::model::{UrlError, WebhookUrl};
 use holdfast_service::settings;
 use holdfast_service::settings::{
     ConfigError, endpoints, in_range, listen_address, matches, millis, read_table, wrong,
@@ -173,13 +175,19 @@ fn refunds(settings: &Settings) -> Result<Option<RefundSettings>, ConfigError> {
         return wrong("refund_backoff_max_ms must not be below refund_backoff_ms".to_owned());
     }
     let Some(text) = settings.refund_url.as_deref() else { return Ok(None) };
-    let url = reqwest::Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.has_host());
-    match url {
-        Some(url) => Ok(Some(RefundSettings { url, timeout, first_backoff, max_backoff })),
-        None => {
-            wrong(format!("refund_url must be like http://127.0.0.1:9000/refunds, without TLS, got {text:?}"))
-        }
+    match refund_url(text) {
+        Ok(url) => Ok(Some(RefundSettings { url, timeout, first_backoff, max_backoff })),
+        Err(why) => wrong(format!(
+            "refund_url must be like http://127.0.0.1:9000/refunds, without TLS, got {text:?}: {why}"
+        )),
     }
+}
+
+fn refund_url(text: &str) -> Result<reqwest::Url, String> {
+    let url: WebhookUrl = text.parse().map_err(|error: UrlError| error.to_string())?;
+    check_post_url(&url).map_err(|error| error.to_string())?;
+    let parsed: reqwest::Url = text.parse().map_err(|error| format!("{error}"))?;
+    if parsed.scheme() == "http" { Ok(parsed) } else { Err("TLS is not spoken here".to_owned()) }
 }
 
 #[cfg(test)]
@@ -215,6 +223,9 @@ mod tests {
             (&["--late-payments", "keep"], &["late-payments", "sell", "refund"]),
             (&["--refund-url", "https://a/b"], &["refund_url", "http://", "TLS"]),
             (&["--refund-url", "refunds"], &["refund_url", "http://"]),
+            (&["--refund-url", "http:///refunds"], &["refund_url", "a host"]),
+            (&["--refund-url", "http://["], &["refund_url", "IPv6"]),
+            (&["--refund-url", "http://a:99999/b"], &["refund_url", "port"]),
             (&["--refund-backoff-ms", "5000", "--refund-backoff-max-ms", "10"], &["refund_backoff_max_ms"]),
             (&["--max-requests", "0"], &["max_requests", "1 to"]),
         ] {

@@ -9,6 +9,7 @@ mod feed;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 mod order;
+mod post_url;
 mod problem;
 mod record;
 mod registry;
@@ -27,6 +28,7 @@ pub use order::{
     Order, OrderFilter, OrderPage, PayOrder, Payment, PlaceOrder, RefundOrder, ReplaceOrderLines,
     order_event_name, order_status_name, payment_state_name,
 };
+pub use post_url::{PostUrlError, check_post_url, check_post_url_in, read_post_url};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use record::{OrderEvent, Record, record_kind_name};
 pub use registry::{

@@ -8,6 +8,7 @@ use holdfast_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::post_url::read_post_url;
 use crate::time::rfc3339;
 
 /// A new subscription; with the id of one that is there and all else the same, another secret for it.
@@ -21,6 +22,7 @@ pub struct NewSubscription {
     /// The store whose movements are sent.
     pub store_id: StoreId,
     /// Where to.
+    #[serde(deserialize_with = "read_post_url")]
     pub url: WebhookUrl,
     /// What they are signed with: `whsec_` and the base64 of 24 to 64 bytes.
     pub secret: Secret,
@@ -240,6 +242,17 @@ mod tests {
         let wrong = r#"{"storeId": "S1", "url": "http://a", "secret": "whsec_QUJD"}"#;
         let error = serde_json::from_str::<NewSubscription>(wrong).unwrap_err().to_string();
         assert!(error.contains("secret must be") && !error.contains("QUJD"), "{error}");
+    }
+
+    #[test]
+    fn a_subscription_is_only_for_where_something_can_be_posted() {
+        let body =
+            |url: &str| format!(r#"{{"storeId": "S1", "url": "{url}", "secret": "{}"}}"#, secret().reveal());
+        serde_json::from_str::<NewSubscription>(&body("http://[::1]:9/hook")).unwrap();
+        for bad in ["http://[", "http://a:0/", "ftp://a"] {
+            let error = serde_json::from_str::<NewSubscription>(&body(bad)).unwrap_err().to_string();
+            assert!(error.contains("url"), "{error}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ schemas! {
     });
     WebhookUrl = json_schema!({
         "description": "Where messages are posted.",
-        "type": "string", "pattern": "^https?://[!\"$-.0-9;<=>@-~][!-~]*$", "maxLength": MAX_URL_BYTES,
+        "type": "string", "pattern": url_pattern(), "maxLength": MAX_URL_BYTES,
         "examples": ["http://127.0.0.1:9000/hook"],
     });
     Secret = json_schema!({
@@ -83,6 +83,12 @@ fn uuid(description: &str, prefix: &str) -> Schema {
     let pattern = format!("^{prefix}{hex}{{8}}-{hex}{{4}}-{hex}{{4}}-{hex}{{4}}-{hex}{{12}}$");
     let nil = format!("{prefix}{}", uuid::Uuid::nil());
     json_schema!({"description": description, "type": "string", "pattern": pattern, "not": {"const": nil}})
+}
+
+/// A scheme; who, perhaps; a host, or an IPv6 address; a port, perhaps; and what follows.
+fn url_pattern() -> String {
+    let (who, host, v6) = (r#"[!"$-.0->@-\[\]-~]*@"#, r#"[!"$-.0-9;=A-Z_-z{}~]+"#, r"\[[0-9A-Fa-f:.]+\]");
+    format!(r"^https?://({who})?({host}|{v6})(:[0-9]{{0,5}})?([/?#\\][!-~]*)?$")
 }
 
 /// Whole groups of four digits, the last of which may be filled up.

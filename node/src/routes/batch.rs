@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::post;
 use holdfast_api::{
     BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireRequest,
-    header,
+    check_post_url_in, header,
 };
 use holdfast_model::{
     Command, LetterAction, OrderAction, Request as ModelRequest, SubscriptionAction, codec,
@@ -56,6 +56,10 @@ fn read_commands(whole: &Whole, is_octets: bool) -> Result<Vec<ModelRequest>, Pr
     let commands: Vec<(Command, Option<String>)> = if is_octets {
         let wire: Vec<WireRequest> = codec::decode(&whole.body)
             .map_err(|error| malformed(format!("the body cannot be read: {error}")))?;
+        for (place, request) in wire.iter().enumerate() {
+            check_post_url_in(&request.command)
+                .map_err(|error| malformed(format!("command {place}: {error}")))?;
+        }
         wire.into_iter().map(|request| (request.command, request.idempotency_key)).collect()
     } else {
         let body: BatchBody = whole.json()?;

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 use holdfast_api::openapi::{self, Document, Live, Ready};
 use holdfast_api::{EVENT_STREAM, ErrorCode as Code, header};
-use holdfast_sdk::model::{ItemId, StoreId};
+use holdfast_sdk::model::{ItemId, StoreId, WebhookUrl};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
@@ -152,12 +152,13 @@ fn describe_service(document: &mut Document) {
     );
 }
 
-/// Where this service can post to.
-pub fn http_url(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string", "maxLength": 2048, "pattern": "^http://[a-z0-9]+(:[1-9][0-9]{0,3})?(/[A-Za-z0-9/._~-]*)?$",
-        "examples": ["http://127.0.0.1:9000/hook"],
-    })
+/// Where this service can post to: without TLS.
+pub fn http_url(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = WebhookUrl::json_schema(generator);
+    let pattern = schema.get("pattern").and_then(|pattern| pattern.as_str()).unwrap_or_default();
+    let pattern = pattern.replacen("https?", "http", 1);
+    schema.insert("pattern".to_owned(), pattern.into());
+    schema
 }
 
 /// One event, or many.
