@@ -11,6 +11,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, Problem, header};
 use holdfast_replica::Replica;
+use holdfast_serve::{BODIES_BYTES, Room};
 use tower::{Service, ServiceExt};
 
 use crate::feed::{Feed, FeedOptions};
@@ -27,6 +28,7 @@ struct Inner {
     feed: Feed,
     forwarder: Forwarder,
     request_timeout: Duration,
+    bodies: Room,
     is_draining: AtomicBool,
     /// What an answer of a leader says of the leader.
     own_address: Option<HeaderValue>,
@@ -38,9 +40,9 @@ impl App {
     pub fn new(replica: Replica, request_timeout: Duration, feed: FeedOptions) -> Self {
         let feed = Feed::new(replica.clone(), feed);
         let forwarder = Forwarder::new();
-        let is_draining = AtomicBool::new(false);
+        let (bodies, is_draining) = (Room::new(BODIES_BYTES), AtomicBool::new(false));
         let own_address = HeaderValue::try_from(&replica.me().http).ok();
-        Self(Arc::new(Inner { replica, feed, forwarder, request_timeout, is_draining, own_address }))
+        Self(Arc::new(Inner { replica, feed, forwarder, request_timeout, bodies, is_draining, own_address }))
     }
 
     /// The replica behind it.
@@ -71,6 +73,11 @@ impl App {
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.0.request_timeout
+    }
+
+    /// Memory for bodies that are being read or worked on.
+    pub(crate) fn bodies(&self) -> &Room {
+        &self.0.bodies
     }
 
     /// Says from now on that this node is not ready, since it stops or has stopped, as `reason` says; ends its streams.

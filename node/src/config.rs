@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use holdfast_replica::{Member, Options, Timing};
+use holdfast_serve::{DEFAULT_CONNECTIONS, MAX_CONNECTIONS};
 use serde::Deserialize;
 
 use crate::FeedOptions;
@@ -137,6 +138,8 @@ settings! {
     [value_name = "MS"] request_timeout_ms: u64 = "HOLDFAST_REQUEST_TIMEOUT_MS";
     /// Milliseconds that a stopping node waits for requests that are under way [default: 5000]
     [value_name = "MS"] drain_timeout_ms: u64 = "HOLDFAST_DRAIN_TIMEOUT_MS";
+    /// Connections of clients at the same time; further ones are answered 503 and closed [default: 8192]
+    [value_name = "CONNECTIONS"] max_connections: usize = "HOLDFAST_MAX_CONNECTIONS";
     /// Readers of the feed at the same time [default: 5000]
     [value_name = "READERS"] max_feeds: usize = "HOLDFAST_MAX_FEEDS";
     /// Milliseconds that a reader of the feed may take nothing before it is cut off; any connection is closed after three
@@ -184,6 +187,8 @@ pub struct Config {
     pub request_timeout_ms: u64,
     /// How long a stopping node waits for requests, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// Connections of clients at the same time.
+    pub max_connections: usize,
     /// Limits of the feed.
     pub feed: FeedOptions,
     /// Threads that serve requests.
@@ -317,6 +322,12 @@ impl Config {
                 settings.drain_timeout_ms.unwrap_or(5000),
                 0,
                 600_000,
+            )?,
+            max_connections: in_range(
+                "max_connections",
+                settings.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
+                1,
+                MAX_CONNECTIONS,
             )?,
             feed: FeedOptions {
                 max_readers: in_range("max_feeds", settings.max_feeds.unwrap_or(5000), 0, 1_000_000)?,
@@ -470,6 +481,7 @@ mod tests {
             (&["--id", "1", "--heartbeat-ms", "100"], &["election_min_ms", "twice"]),
             (&["--id", "1", "--election-max-ms", "150"], &["election_max_ms", "above"]),
             (&["--id", "1", "--max-queue", "0"], &["max_queue", "1 to"]),
+            (&["--id", "1", "--max-connections", "0"], &["max_connections", "1 to"]),
             (&["--id", "1", "--stall-timeout-ms", "99"], &["stall_timeout_ms", "100 to"]),
         ] {
             let message = message(args);

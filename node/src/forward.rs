@@ -6,11 +6,11 @@ use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
 use axum::response::Response;
-use holdfast_api::{ErrorCode, Problem, header};
+use holdfast_api::{CLIENT_IDLE_LIMIT, ErrorCode, Problem, header};
 use holdfast_replica::Member;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::reply::problem;
 
@@ -38,7 +38,9 @@ impl Forwarder {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Self { client: Client::builder(TokioExecutor::new()).build(connector) }
+        let mut pool = Client::builder(TokioExecutor::new());
+        pool.pool_timer(TokioTimer::new()).pool_idle_timeout(CLIENT_IDLE_LIMIT);
+        Self { client: pool.build(connector) }
     }
 
     /// Sends a request on to the leader, which works on it for `left` at most.

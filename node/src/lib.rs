@@ -13,7 +13,6 @@ mod read;
 mod reply;
 mod routes;
 mod run;
-mod stall;
 
 pub use app::{App, app};
 pub use config::{Command, Config, ConfigError, Parsed};

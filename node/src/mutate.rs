@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
@@ -14,6 +14,7 @@ use holdfast_model::{
     SubscriptionAction, SubscriptionId, TransferId, fingerprint,
 };
 use holdfast_replica::{AdminError, LedgerError, Member, SubmitError, Submitted};
+use holdfast_serve::{BODIES_BYTES, Held, Unread};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
@@ -34,19 +35,22 @@ pub struct Whole {
     pub parts: Parts,
     /// The body.
     pub body: Bytes,
+    /// The room that the body takes.
+    _held: Held,
 }
 
 impl Whole {
     /// Reads a request.
     ///
     /// # Errors
-    /// When its body is larger than `max_bytes`, ends too early, or does not come in the time of a request.
+    /// When its body is larger than `max_bytes`, ends too early, finds no room, or does not come in the time of a request.
     pub async fn read(app: &App, request: Request, max_bytes: usize) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let reading = timeout(app.request_timeout(), read_body(body, max_bytes));
+        let reading = timeout(app.request_timeout(), app.bodies().read(body, max_bytes));
         let late = || Problem::new(ErrorCode::RequestTimeout, "the body did not come in time");
-        let body = reading.await.map_err(|_| late())??;
-        Ok(Self { parts, body })
+        let read = reading.await.map_err(|_| late())?;
+        let (body, held) = read.map_err(|unread| of_unread(unread, max_bytes))?;
+        Ok(Self { parts, body, _held: held })
     }
 
     /// The body as JSON; an absent one stands for `{}`.
@@ -128,20 +132,18 @@ fn unreadable(error: &serde_json::Error) -> Problem {
     Problem::new(code, format!("the body cannot be read: {text}"))
 }
 
-async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
-    to_bytes(body, max_bytes).await.map_err(|error| {
-        if is_too_long(&error) {
+/// A body that was not read whole.
+fn of_unread(unread: Unread, max_bytes: usize) -> Problem {
+    match unread {
+        Unread::TooLong => {
             Problem::new(ErrorCode::TooLarge, format!("a body may have {max_bytes} bytes here"))
-        } else {
-            malformed("the body ended too early")
         }
-    })
-}
-
-/// The limit's own error lies somewhere below the outermost one.
-fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|error| error.to_string().contains("length limit exceeded"))
+        Unread::CutShort => malformed("the body ended too early"),
+        Unread::NoRoom => {
+            let detail = format!("bodies of {BODIES_BYTES} bytes are being worked on");
+            Problem::new(ErrorCode::Overloaded, detail)
+        }
+    }
 }
 
 /// The request for a command, with the key that came with it.

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use holdfast_replica::Replica;
+use holdfast_serve::{Limits, connections_within_reach, serve};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tower::make::Shared;
 
-use crate::stall::Stalling;
 use crate::{App, Config, app};
 
 /// A connection whose reader takes nothing is closed after as many times the limit that cuts off a feed: a reader that
@@ -33,7 +32,7 @@ pub enum Outcome {
 /// Runs a node until it is asked to stop or its replica stops.
 pub async fn run(config: Config) -> Outcome {
     let listener = match TcpListener::bind(config.http).await {
-        Ok(listener) => Stalling::new(listener, config.feed.stall * CLOSE_AFTER_STALLS),
+        Ok(listener) => listener,
         Err(error) => {
             return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
         }
@@ -49,11 +48,14 @@ pub async fn run(config: Config) -> Outcome {
     tracing::info!(node = config.replica.me.id, http = %config.http, peer = %config.replica.me.peer, "started");
     let service = App::new(replica.clone(), Duration::from_millis(config.request_timeout_ms), config.feed);
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, Shared::new(app(&service))).with_graceful_shutdown(async {
+    let limits = Limits {
+        connections: connections_within_reach(config.max_connections),
+        stall: config.feed.stall * CLOSE_AFTER_STALLS,
+    };
+    let serving = tokio::spawn(serve(listener, app(&service), limits, async {
         // The sender is dropped at the end of the process at the latest.
         let _ = stopped.await;
-    });
-    let serving = tokio::spawn(async move { serving.await });
+    }));
     tokio::select! {
         () = asked.wait() => {}
         reason = replica.stopped() => {

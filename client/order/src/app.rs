@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use holdfast_sdk::{Client, Relay};
+use holdfast_serve::Room;
 use holdfast_service::with_problems;
 use tokio::sync::Semaphore;
 
@@ -32,6 +33,8 @@ pub struct Shared {
     pub refunds_failing: Arc<AtomicU64>,
     /// One permit for each request that is being answered.
     pub permits: Semaphore,
+    /// Memory for bodies that are being read or worked on.
+    pub bodies: Room,
     /// The service is about to stop.
     pub is_draining: AtomicBool,
 }

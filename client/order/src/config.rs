@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use holdfast_api::check_post_url;
 use holdfast_sdk::model::{UrlError, WebhookUrl};
+use holdfast_serve::{DEFAULT_CONNECTIONS, MAX_CONNECTIONS};
 use holdfast_service::settings;
 use holdfast_service::settings::{
     ConfigError, endpoints, in_range, listen_address, matches, millis, read_table, wrong,
@@ -64,6 +65,8 @@ settings! {
     [value_name = "MS"] refund_backoff_max_ms: u64 = "HOLDFAST_ORDER_REFUND_BACKOFF_MAX_MS";
     /// Most requests at once; further ones are answered 503 [default: 1024]
     [value_name = "REQUESTS"] max_requests: usize = "HOLDFAST_ORDER_MAX_REQUESTS";
+    /// Connections of clients at the same time; further ones are answered 503 and closed [default: 8192]
+    [value_name = "CONNECTIONS"] max_connections: usize = "HOLDFAST_ORDER_MAX_CONNECTIONS";
     /// Milliseconds after which a request is given up [default: 10000]
     [value_name = "MS"] request_timeout_ms: u64 = "HOLDFAST_ORDER_REQUEST_TIMEOUT_MS";
     /// Milliseconds that the stopping service waits for what is under way [default: 12000]
@@ -93,6 +96,8 @@ pub struct Config {
     pub refunds: Option<RefundSettings>,
     /// Most requests at once.
     pub max_requests: usize,
+    /// Connections of clients at the same time.
+    pub max_connections: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
     /// How long the stopping service waits for what is under way.
@@ -157,6 +162,12 @@ impl Config {
             late_payments: settings.late_payments.unwrap_or(LatePayments::Sell),
             refunds: refunds(&settings)?,
             max_requests: in_range("max_requests", settings.max_requests.unwrap_or(1024), 1, 1_000_000)?,
+            max_connections: in_range(
+                "max_connections",
+                settings.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
+                1,
+                MAX_CONNECTIONS,
+            )?,
             request_timeout: millis("request_timeout_ms", settings.request_timeout_ms.unwrap_or(10_000), 10)?,
             drain_timeout: millis("drain_timeout_ms", settings.drain_timeout_ms.unwrap_or(12_000), 0)?,
             worker_threads: in_range("worker_threads", settings.worker_threads.unwrap_or(1), 1, 256)?,

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use holdfast_api::{ErrorCode, PROBLEM_JSON, Problem, header};
 use holdfast_sdk::{Answer, Relay};
+use holdfast_serve::Held;
 use holdfast_service::read;
 use holdfast_service::reply::{malformed, of_cluster, problem, with_body};
 use serde::Serialize;
@@ -26,6 +27,8 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 pub struct Whole {
     headers: HeaderMap,
     body: Bytes,
+    /// The room that the body takes.
+    _held: Held,
 }
 
 impl Whole {
@@ -35,8 +38,8 @@ impl Whole {
     /// When its body is too large, ends too early, or does not come in time.
     pub async fn read(app: &App, request: Request) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = read::whole(body, MAX_BODY_BYTES, app.config.request_timeout).await?;
-        Ok(Self { headers: parts.headers, body })
+        let (body, held) = read::whole(&app.bodies, body, MAX_BODY_BYTES, app.config.request_timeout).await?;
+        Ok(Self { headers: parts.headers, body, _held: held })
     }
 
     /// The body as JSON; an absent one stands for `{}`.

@@ -1,11 +1,10 @@
 //! The service's life: start, serve, and stop when asked.
 
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::serve::ListenerExt;
 use holdfast_sdk::{Client, Options};
+use holdfast_serve::{BODIES_BYTES, Limits, Room, connections_within_reach, serve};
 use holdfast_service::Asked;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -29,10 +28,7 @@ pub enum Outcome {
 /// Runs the service until it is asked to stop.
 pub async fn run(config: Config) -> Outcome {
     let listener = match TcpListener::bind(config.http).await {
-        Ok(listener) => listener.tap_io(|stream| {
-            // A delayed answer is slow, not wrong.
-            let _ = stream.set_nodelay(true);
-        }),
+        Ok(listener) => listener,
         Err(error) => {
             return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
         }
@@ -47,11 +43,12 @@ pub async fn run(config: Config) -> Outcome {
     };
     let (stop, mut stopped) = watch::channel(false);
     tracing::info!(http = %config.http, refunds = refunds.is_some(), "started");
-    let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(async move {
+    let limits =
+        Limits { connections: connections_within_reach(config.max_connections), ..Limits::default() };
+    let mut serving = tokio::spawn(serve(listener, router(&app), limits, async move {
         // The sender is dropped at the end of the process at the latest.
         let _ = stopped.wait_for(|stop| *stop).await;
-    });
-    let mut serving = tokio::spawn(serving.into_future());
+    }));
     let refunding = tokio::spawn(see_to(refunds));
     tokio::pin!(refunding);
     let ended = tokio::select! {
@@ -95,6 +92,7 @@ fn build(config: &Config) -> Result<(App, Option<Refunds>), String> {
         counters: Arc::default(),
         refunds_failing: Arc::default(),
         permits: Semaphore::new(config.max_requests),
+        bodies: Room::new(BODIES_BYTES),
         is_draining: AtomicBool::new(false),
         config: config.clone(),
     });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_api::Problem;
+use holdfast_api::{CLIENT_IDLE_LIMIT, Problem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -74,6 +74,7 @@ impl Client {
             .no_proxy()
             .tcp_nodelay(true)
             .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(CLIENT_IDLE_LIMIT)
             .build()
             .map_err(|error| Error::Invalid(format!("no HTTP client: {error}")))?;
         Ok(Self { inner: Arc::new(Inner { http, nodes, options }), key: None })

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Query;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Uri};
 use holdfast_api::{ErrorCode, Problem};
+use holdfast_serve::{BODIES_BYTES, Held, Room, Unread};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -90,25 +91,28 @@ pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T,
     text.parse().map_err(|error: T::Err| malformed(error.to_string()))
 }
 
-/// Reads a body whole.
+/// Reads a body whole. It takes room until what is returned with it is dropped.
 ///
 /// # Errors
-/// When it is larger than `max_bytes`, ends too early, or does not come in time.
-pub async fn whole(body: Body, max_bytes: usize, limit: Duration) -> Result<Bytes, Problem> {
+/// When it is larger than `max_bytes`, ends too early, finds no room, or does not come in time.
+pub async fn whole(
+    room: &Room,
+    body: Body,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<(Bytes, Held), Problem> {
     let late = |_| Problem::new(ErrorCode::RequestTimeout, "the body did not come in time");
-    timeout(limit, to_bytes(body, max_bytes)).await.map_err(late)?.map_err(|error| {
-        if is_too_long(&error) {
+    let read = timeout(limit, room.read(body, max_bytes)).await.map_err(late)?;
+    read.map_err(|unread| match unread {
+        Unread::TooLong => {
             Problem::new(ErrorCode::TooLarge, format!("a body may have {max_bytes} bytes here"))
-        } else {
-            malformed("the body ended too early")
+        }
+        Unread::CutShort => malformed("the body ended too early"),
+        Unread::NoRoom => {
+            let detail = format!("bodies of {BODIES_BYTES} bytes are being worked on");
+            Problem::new(ErrorCode::Overloaded, detail)
         }
     })
-}
-
-/// The limit's own error lies somewhere below the outermost one.
-fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|error| error.to_string().contains("length limit exceeded"))
 }
 
 /// Checks that a body says that it is JSON.

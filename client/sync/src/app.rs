@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use holdfast_api::{ErrorCode, Problem};
 use holdfast_sdk::Client;
+use holdfast_serve::Room;
 use holdfast_service::with_problems;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -46,6 +47,8 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     /// One permit for each stream to a store.
     pub streams: Arc<Semaphore>,
+    /// Memory for bodies that are being read or worked on.
+    pub bodies: Room,
     /// Becomes true when the service stops.
     pub stop: watch::Receiver<bool>,
     /// The service is about to stop.

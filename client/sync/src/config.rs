@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use holdfast_serve::{DEFAULT_CONNECTIONS, MAX_CONNECTIONS};
 use holdfast_service::settings;
 use holdfast_service::settings::{
     ConfigError, endpoints, in_range, listen_address, matches, millis, read_table, wrong,
@@ -60,6 +61,8 @@ settings! {
     [value_name = "MS"] subscriptions_every_ms: u64 = "HOLDFAST_SYNC_SUBSCRIPTIONS_EVERY_MS";
     /// Most streams to stores at once [default: 5000]
     [value_name = "STREAMS"] max_streams: usize = "HOLDFAST_SYNC_MAX_STREAMS";
+    /// Connections of clients at the same time; further ones are answered 503 and closed [default: 8192]
+    [value_name = "CONNECTIONS"] max_connections: usize = "HOLDFAST_SYNC_MAX_CONNECTIONS";
     /// Milliseconds after which a request is given up [default: 20000]
     [value_name = "MS"] request_timeout_ms: u64 = "HOLDFAST_SYNC_REQUEST_TIMEOUT_MS";
     /// Milliseconds that the stopping service waits for what is under way [default: 5000]
@@ -93,6 +96,8 @@ pub struct Config {
     pub subscriptions_every: Duration,
     /// Most streams to stores at once.
     pub max_streams: usize,
+    /// Connections of clients at the same time.
+    pub max_connections: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
     /// How long the stopping service waits for what is under way.
@@ -173,6 +178,12 @@ impl Config {
                 10,
             )?,
             max_streams: in_range("max_streams", settings.max_streams.unwrap_or(5000), 0, 1_000_000)?,
+            max_connections: in_range(
+                "max_connections",
+                settings.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
+                1,
+                MAX_CONNECTIONS,
+            )?,
             request_timeout: millis("request_timeout_ms", settings.request_timeout_ms.unwrap_or(20_000), 10)?,
             drain_timeout: millis("drain_timeout_ms", settings.drain_timeout_ms.unwrap_or(5000), 0)?,
             worker_threads: in_range("worker_threads", settings.worker_threads.unwrap_or(1), 1, 256)?,

@@ -1,11 +1,10 @@
 //! The service's life: start, serve, and stop when asked, or when its view cannot be written any more.
 
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::serve::ListenerExt;
 use holdfast_sdk::{Client, Options};
+use holdfast_serve::{BODIES_BYTES, Limits, Room, connections_within_reach, serve};
 use holdfast_service::Asked;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -34,10 +33,7 @@ pub enum Outcome {
 /// Runs the service until it is asked to stop or cannot go on.
 pub async fn run(config: Config) -> Outcome {
     let listener = match TcpListener::bind(config.http).await {
-        Ok(listener) => listener.tap_io(|stream| {
-            // A delayed answer is slow, not wrong.
-            let _ = stream.set_nodelay(true);
-        }),
+        Ok(listener) => listener,
         Err(error) => {
             return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
         }
@@ -53,11 +49,12 @@ pub async fn run(config: Config) -> Outcome {
     };
     tracing::info!(http = %config.http, dir = %config.dir.display(), "started");
     let mut ended = stopped.clone();
-    let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(async move {
+    let limits =
+        Limits { connections: connections_within_reach(config.max_connections), ..Limits::default() };
+    let serving = tokio::spawn(serve(listener, router(&app), limits, async move {
         // The sender is dropped at the end of the process at the latest.
         let _ = ended.wait_for(|stop| *stop).await;
-    });
-    let serving = tokio::spawn(serving.into_future());
+    }));
     let following = tokio::spawn(follower(&app).run(stopped.clone()));
     let pushing = tokio::spawn(push::run(
         Arc::new(workers(&app)),
@@ -119,6 +116,7 @@ fn build(config: &Config, stop: watch::Receiver<bool>) -> Result<App, String> {
         sender: Sender::new(config.webhooks.timeout)?,
         counters: Arc::default(),
         streams: Arc::new(Semaphore::new(config.max_streams)),
+        bodies: Room::new(BODIES_BYTES),
         stop,
         is_draining: AtomicBool::new(false),
         config: config.clone(),

@@ -16,6 +16,8 @@ mod registry;
 mod request;
 pub mod time;
 
+use std::time::Duration;
+
 pub use batch::{BatchBody, BatchCommand, BatchOutcome, BatchResult, MAX_BATCH_COMMANDS, WireRequest};
 pub use body::{
     Audit, Digest, Hold, HoldLine, MemberState, Movement, MovementPage, Row, RowPage, Settings, Status,
@@ -60,6 +62,13 @@ pub mod header {
     /// The cursor of the last event that a reader of a feed has seen.
     pub const LAST_EVENT_ID: &str = "last-event-id";
 }
+
+/// A service closes a connection on which nothing is asked after as long; the line and the headers of a request may take
+/// no longer either.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(20);
+/// A client gives up a connection that it does not use before the other end closes it, so that it sends no request on one
+/// that is being closed.
+pub const CLIENT_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The content type of batches in the compact encoding.
 pub const OCTET_STREAM: &str = "application/octet-stream";

@@ -32,7 +32,7 @@ async fn taken(app: App, store: &str, request: Request) -> Result<Response, Prob
     let (parts, body) = request.into_parts();
     Params::of(&parts.uri, &[])?;
     read::must_be_json(&parts.headers)?;
-    let body = read::whole(body, MAX_BODY_BYTES, app.config.request_timeout).await?;
+    let (body, held) = read::whole(&app.bodies, body, MAX_BODY_BYTES, app.config.request_timeout).await?;
     if body.is_empty() {
         return Err(malformed("the body is missing"));
     }
@@ -48,7 +48,11 @@ async fn taken(app: App, store: &str, request: Request) -> Result<Response, Prob
         }
     };
     // To its end even when the caller hangs up: what was applied and what was not is then told apart by a repeat.
-    let applying = tokio::spawn(async move { events::apply(&app, &store, events).await });
+    let applying = tokio::spawn(async move {
+        let applied = events::apply(&app, &store, events).await;
+        drop(held);
+        applied
+    });
     let failed = |error| Problem::new(ErrorCode::OutcomeUnknown, format!("applying ended early: {error}"));
     let results = applying.await.map_err(failed)??;
     let is_done = |status| matches!(status, EventStatus::Applied | EventStatus::Repeated);

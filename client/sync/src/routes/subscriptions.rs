@@ -56,7 +56,7 @@ async fn make(app: &App, store: &str, request: Request) -> Result<Response, Prob
     let store_id: StoreId = id(store)?;
     let (parts, body) = request.into_parts();
     Params::of(&parts.uri, &[])?;
-    let body = read::whole(body, MAX_BODY_BYTES, app.config.request_timeout).await?;
+    let (body, _held) = read::whole(&app.bodies, body, MAX_BODY_BYTES, app.config.request_timeout).await?;
     let Wanted { url, subscription_id, secret, description } = read::object(&parts.headers, &body)?;
     check_url(&url)?;
     let secret: Secret =

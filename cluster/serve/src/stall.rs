@@ -2,44 +2,12 @@
 //! with it what was buffered is given up.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
-
-/// Accepts connections whose writes give up after `limit` without progress.
-pub struct Stalling {
-    listener: TcpListener,
-    limit: Duration,
-}
-
-impl Stalling {
-    /// Accepts what `listener` does.
-    pub const fn new(listener: TcpListener, limit: Duration) -> Self {
-        Self { listener, limit }
-    }
-}
-
-impl Listener for Stalling {
-    type Io = Stalled<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // A delayed answer is slow, not wrong.
-        let _ = stream.set_nodelay(true);
-        (Stalled { stream, limit: self.limit, waits: None }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
 
 /// A connection whose writes give up.
 pub struct Stalled<S> {
@@ -47,6 +15,13 @@ pub struct Stalled<S> {
     limit: Duration,
     /// Runs while a write waits for its reader.
     waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Stalled<S> {
+    /// A connection whose writes give up after `limit` without progress.
+    pub const fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, limit, waits: None }
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Stalled<S> {
@@ -111,7 +86,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_gives_up_only_when_nothing_is_read_for_long() {
         let (mut reader, stream) = duplex(4);
-        let mut writer = Stalled { stream, limit: Duration::from_secs(10), waits: None };
+        let mut writer = Stalled::new(stream, Duration::from_secs(10));
         let slowly = tokio::spawn(async move {
             let mut byte = [0; 4];
             for _ in 0..3 {
