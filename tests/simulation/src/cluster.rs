@@ -338,7 +338,7 @@ impl Cluster {
         let Some((process, replica)) = self.replica(place) else {
             return Err(SubmitError::Stopped("nothing runs there".to_owned()));
         };
-        let submitted = process.spawn(async move { replica.submit(requests, patience).await });
+        let submitted = process.spawn(async move { replica.submit(&requests, patience).await });
         match SimRuntime::timeout(patience + Duration::from_secs(1), submitted).await {
             Ok(Ok(Some(submitted))) => submitted,
             _ => Err(SubmitError::OutcomeUnknown),
