@@ -19,6 +19,8 @@ mod key;
 mod movement;
 mod order;
 mod outcome;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod quantity;
 mod record;
 mod refusal;

@@ -28,6 +28,9 @@ pub struct Machine<H: Host> {
     pub snapshots: Arc<Snapshots<H::Disk>>,
     /// Where they are.
     pub disk: H::Disk,
+    /// What a planted bug takes for cluster time.
+    #[cfg(feature = "planted-bugs")]
+    pub wall: crate::proposer::WallClock,
 }
 
 impl<H: Host> Machine<H> {
@@ -45,6 +48,8 @@ impl<H: Host> Machine<H> {
             }
             EntryPayload::Normal(proposal) => {
                 let entry = decoded(&proposal).map_err(io::Error::other)?;
+                #[cfg(feature = "planted-bugs")]
+                let entry = self.stamped_anew(entry);
                 let applied =
                     self.state.apply(last, &entry, proposal.bytes.len()).map_err(io::Error::other)?;
                 self.clock.observe(entry.stamp);
@@ -55,6 +60,17 @@ impl<H: Host> Machine<H> {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+impl<H: Host> Machine<H> {
+    fn stamped_anew(&self, entry: Arc<Entry>) -> Arc<Entry> {
+        if !holdfast_model::planted::is(holdfast_model::planted::Bug::WallClockInApply) {
+            return entry;
+        }
+        let stamp = holdfast_model::ClusterTime((self.wall)().0.unsigned_abs());
+        Arc::new(Entry { stamp, ..(*entry).clone() })
     }
 }
 

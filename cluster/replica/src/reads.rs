@@ -49,6 +49,12 @@ impl ReadRounds {
 
 /// The read index: confirmed by a majority on the leader, asked of the leader elsewhere.
 async fn read_index<H: Host>(raft: &Raft<Types<H>, Machine<H>>, peers: &Peers<H>) -> Option<u64> {
+    #[cfg(feature = "planted-bugs")]
+    if holdfast_model::planted::is(holdfast_model::planted::Bug::ReadWithoutIndex) {
+        use openraft::async_runtime::watch::WatchReceiver as _;
+        let applied = raft.metrics().borrow_watched().last_applied;
+        return Some(applied.map_or(0, |applied| applied.index()));
+    }
     if raft.is_leader() {
         return leader_read_index(raft).await;
     }

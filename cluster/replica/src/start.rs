@@ -98,6 +98,8 @@ impl<H: Host> Replica<H> {
             clock: clock.clone(),
             snapshots: snapshots.clone(),
             disk: disk.clone(),
+            #[cfg(feature = "planted-bugs")]
+            wall: parts.wall.clone(),
         };
         let config = config(&options)?;
         let raft = Raft::build(options.me.id, config, peers.clone(), log.clone(), machine)
@@ -227,7 +229,12 @@ fn config(options: &Options) -> Result<Arc<openraft::Config>, StartError> {
         allow_log_reversion: Some(true),
         // A leader that comes back may have lost entries of its term that others have: leading on in that term, it would
         // make others under the same index.
+        #[cfg(not(feature = "planted-bugs"))]
         enable_leader_restore: Some(false),
+        #[cfg(feature = "planted-bugs")]
+        enable_leader_restore: Some(holdfast_model::planted::is(
+            holdfast_model::planted::Bug::LeaderRestored,
+        )),
         ..openraft::Config::default()
     };
     config

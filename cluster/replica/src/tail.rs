@@ -16,6 +16,10 @@ impl<H: Host> Replica<H> {
     pub async fn wait_for_more(&self, after: Seq) {
         let state = &self.0.state;
         let is_whole = || state.ledger.gap().is_none_or(|(_, upto)| after >= upto);
+        #[cfg(feature = "planted-bugs")]
+        if self.not_committed(after).is_some() {
+            return;
+        }
         state.wait_until(|state| state.applied_seq() > after && is_whole()).await;
     }
 
@@ -26,6 +30,10 @@ impl<H: Host> Replica<H> {
     /// When the ledger no longer, or not yet again, has them.
     pub fn tail(&self, after: Seq, limit: usize) -> Result<Vec<Record>, LedgerError> {
         let applied = self.applied_seq();
+        #[cfg(feature = "planted-bugs")]
+        if let Some(ahead) = self.not_committed(after) {
+            return Ok(ahead);
+        }
         let found = self.dense(after, applied, limit)?;
         if !found.is_empty() || applied <= after {
             return Ok(found);
@@ -43,6 +51,27 @@ impl<H: Host> Replica<H> {
         let count = dense_len(found.iter().map(Record::seq), after, upto);
         found.truncate(count);
         Ok(found)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+impl<H: Host> Replica<H> {
+    /// What follows `after`, the last that is applied, in entries that are only in the log.
+    fn not_committed(&self, after: Seq) -> Option<Vec<Record>> {
+        use holdfast_model::{Inventory, codec, planted};
+        if after != self.applied_seq() || !planted::is(planted::Bug::FeedBeyondCommitted) {
+            return None;
+        }
+        let look = |at: &crate::state::At| (at.inventory.freeze(), at.last.map_or(0, |last| last.index + 1));
+        let (frozen, next) = self.0.state.look(look);
+        let mut inventory = Inventory::restore(frozen.chunks()).ok()?;
+        let mut found = Vec::new();
+        for entry in self.0.files.log.read_blocking(next).ok()? {
+            if let openraft::EntryPayload::Normal(proposal) = entry.payload {
+                found.extend(inventory.apply(&codec::decode(&proposal.bytes).ok()?).records);
+            }
+        }
+        (!found.is_empty()).then_some(found)
     }
 }
 

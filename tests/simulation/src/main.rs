@@ -20,10 +20,23 @@ struct Args {
     /// Run this seed alone, and print everything that happens in it.
     #[arg(long)]
     trace: Option<u64>,
+    /// Plant this bug, and run one seed after the other until it is found.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    planted: Option<String>,
+}
+
+#[cfg(feature = "planted-bugs")]
+fn plant(name: Option<&str>) {
+    use holdfast_model::planted::{Bug, MARK, plant};
+    println!("{MARK}");
+    plant(Bug::ALL.into_iter().find(|bug| Some(format!("{bug:?}").as_str()) == name));
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    #[cfg(feature = "planted-bugs")]
+    plant(args.planted.as_deref());
     if let Some(seed) = args.trace {
         let outcome = run(seed, true);
         println!("{}", outcome.coverage.report());

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use holdfast_replica::NodeId;
+use holdfast_replica::{NodeId, Replica};
 use openraft_rt::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
 
 use crate::cluster::{Cluster, Standing};
 use crate::coverage::Fault;
+use crate::host::SimHost;
 use crate::memory_disk::Crash;
 use crate::network::{Net, Weather};
 use crate::oracle::Oracle;
@@ -31,6 +32,8 @@ pub struct Nemesis {
     hurt: Vec<(usize, u64)>,
     /// Machines whose member must be replaced by another.
     lost: BTreeSet<usize>,
+    /// Machines whose damage costs nothing: their members must come up by themselves.
+    must_start: BTreeSet<usize>,
     /// Kinds of faults of this seed.
     kinds: Vec<Kind>,
 }
@@ -98,7 +101,16 @@ impl Nemesis {
             });
             kinds.truncate(count);
         }
-        Self { world, cluster, net, oracle, hurt: Vec::new(), lost: BTreeSet::new(), kinds }
+        Self {
+            world,
+            cluster,
+            net,
+            oracle,
+            hurt: Vec::new(),
+            lost: BTreeSet::new(),
+            must_start: BTreeSet::new(),
+            kinds,
+        }
     }
 
     /// Makes trouble until it is stopped.
@@ -157,10 +169,15 @@ impl Nemesis {
         for place in 0..self.cluster.len() {
             self.cluster.reap(place);
             match self.cluster.standing(place) {
+                Standing::Up if self.cluster.replica(place).is_some() => {
+                    self.must_start.remove(&place);
+                }
                 Standing::Up => {}
                 Standing::Down if self.world.chance(60) => self.cluster.start(place),
                 Standing::Stopped(said) if is_final(&said) => {
+                    self.check_may_stop(place, &said);
                     self.lost.insert(place);
+                    self.hurt.retain(|(hurt, _)| *hurt != place);
                 }
                 Standing::Stopped(_) if self.world.chance(60) => self.cluster.start(place),
                 Standing::Down | Standing::Stopped(_) => {}
@@ -170,9 +187,20 @@ impl Nemesis {
         self.hurt.retain(|(place, floor)| !is_whole(cluster, *place, *floor));
     }
 
+    /// A damage that must cost nothing has cost a member.
+    fn check_may_stop(&self, place: usize, said: &str) {
+        if self.must_start.contains(&place) {
+            self.world
+                .report("recovery", format!("one of two copies was damaged, and the member is lost: {said}"));
+        }
+    }
+
     /// Whether a machine may lose something now.
     fn may_hurt(&self, place: usize) -> bool {
         let mut hurt: BTreeSet<usize> = self.hurt.iter().map(|(place, _)| *place).collect();
+        if hurt.contains(&place) {
+            return false;
+        }
         hurt.extend(&self.lost);
         hurt.insert(place);
         hurt.len() * 2 < self.cluster.len()
@@ -294,10 +322,11 @@ impl Nemesis {
     /// Takes the power of a machine, so that all in its files is durable, when it may lose something.
     fn take_down_to_hurt(&mut self) -> Option<usize> {
         let place = self.any();
-        if !self.may_hurt(place) {
+        if self.lost.contains(&place) || !self.may_hurt(place) {
             return None;
         }
         self.cluster.power_loss(place, Crash { kept: 0, zeros: false });
+        self.must_start.remove(&place);
         Some(place)
     }
 
@@ -354,14 +383,21 @@ impl Nemesis {
         for name in votes.iter().filter(|name| is_both || **name == one) {
             self.flip(place, name, false);
         }
+        if votes.len() == 2 && !is_both {
+            self.must_start.insert(place);
+        }
         self.world.fault(Fault::VoteDamaged);
         self.hurt(place);
     }
 
     fn damage_snapshot(&mut self) {
         let Some(place) = self.take_down_to_hurt() else { return };
-        let Some(name) = self.world.pick(&self.files(place, "snapshot-")) else { return };
+        let snapshots = self.files(place, "snapshot-");
+        let Some(name) = self.world.pick(&snapshots) else { return };
         self.flip(place, &name, false);
+        if snapshots.len() == 2 {
+            self.must_start.insert(place);
+        }
         self.world.fault(Fault::SnapshotDamaged);
         self.hurt(place);
     }
@@ -457,6 +493,9 @@ impl Nemesis {
         if !self.may_hurt(place) {
             return;
         }
+        if self.world.chance(40) {
+            self.partition();
+        }
         self.cluster.kill(place);
         self.oracle.wiped(self.cluster.id(place));
         if is_old_tried {
@@ -478,11 +517,11 @@ impl Nemesis {
         let old = self.cluster.id(place);
         let new = self.cluster.wipe(place, true);
         self.lost.remove(&place);
+        self.must_start.remove(&place);
         self.hurt.retain(|(hurt, _)| *hurt != place);
         self.hurt(place);
         self.world.trace(&[old, new], || format!("member {new} takes the place of {old}"));
         self.cluster.start(place);
-        drop(SimRuntime::spawn(take_out(self.cluster.clone(), old, new)));
     }
 
     /// Ends all trouble: everything works from now on, and whoever cannot come back is replaced.
@@ -507,6 +546,7 @@ impl Nemesis {
             match self.cluster.standing(place) {
                 Standing::Up => {}
                 Standing::Stopped(said) if is_final(&said) => {
+                    self.check_may_stop(place, &said);
                     self.oracle.wiped(self.cluster.id(place));
                     self.take_in(place).await;
                 }
@@ -518,7 +558,7 @@ impl Nemesis {
 
 /// Whether what a member said means that it never comes back under its number.
 fn is_final(said: &str) -> bool {
-    said.contains("new id") || said.contains("new one and --join") || said.contains("format")
+    said.contains("new id") || said.contains("another release") || said.contains("format")
 }
 
 /// Whether a machine's member has made good what it lost.
@@ -528,27 +568,26 @@ fn is_whole(cluster: &Cluster, place: usize, floor: u64) -> bool {
     let is_voter = status.members.iter().any(|it| it.member.id == status.me.id && it.voter);
     let start = replica.ledger_start();
     is_voter
+        && status.members.len() == cluster.len()
         && status.applied_index >= floor
         && !cluster.has_file(place, "suspect")
         && replica.movements(holdfast_model::Seq(start.0.saturating_sub(1)), usize::MAX).is_ok()
 }
 
-/// Takes a member out of the cluster for as long as it takes, once another is in.
-async fn take_out(cluster: Cluster, old: NodeId, new: NodeId) {
+/// Takes members out of the cluster whose machines are others' now, once those are in.
+pub async fn operate(cluster: Cluster) {
     loop {
         World::sleep(Duration::from_millis(300)).await;
         let Some(leader) = cluster.leader() else { continue };
         let Some((_, replica)) = cluster.replica(leader) else { continue };
-        let status = replica.status();
-        let is_in = status.members.iter().any(|it| it.member.id == new && it.voter);
-        let is_known = status.members.iter().any(|it| it.member.id == old);
-        if is_in && !is_known {
-            return;
-        }
-        if is_in && is_known {
-            cluster
-                .with(leader, CHANGE, move |replica| async move { replica.remove_member(old, CHANGE).await })
-                .await;
+        let (ids, members) = (cluster.ids(), replica.status().members);
+        let are_in = ids.iter().all(|id| members.iter().any(|it| it.member.id == *id && it.voter));
+        let gone = members.iter().map(|it| it.member.id).find(|id| !ids.contains(id));
+        if let Some(gone) = gone.filter(|_| are_in) {
+            let remove =
+                move |replica: Replica<SimHost>| async move { replica.remove_member(gone, CHANGE).await };
+            // What did not come about is tried again.
+            drop(cluster.with(leader, CHANGE, remove).await);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::client::{self, Shop};
 use crate::cluster::{Cluster, Sizes};
 use crate::consumer;
 use crate::coverage::Coverage;
-use crate::nemesis::Nemesis;
+use crate::nemesis::{Nemesis, operate};
 use crate::network::Net;
 use crate::oracle::Oracle;
 use crate::process::sim_nanos;
@@ -91,6 +91,7 @@ async fn simulate(seed: u64, world: World) -> Duration {
         cluster.start(place);
     }
     drop(SimRuntime::spawn(cluster.clone().watch_roles()));
+    drop(SimRuntime::spawn(operate(cluster.clone())));
     let shop = Shop {
         world: world.clone(),
         cluster: cluster.clone(),

@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 
-use holdfast_model::{Actor, Command, Inventory, Movement, Request};
+use holdfast_model::{Actor, Command, Inventory, Movement, Request, Setting};
 use parking_lot::Mutex;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::sequence::{Scale, Step, Writer, steps};
+
+/// A table of at most so many bytes is small,
+const SMALL_TABLE_BYTES: u64 = 4096;
+/// and is made so many times as large.
+const ROOM: u64 = 20;
 
 /// Steps of one draw.
 const STEPS: usize = 100;
@@ -37,7 +42,8 @@ impl Workload {
         let mut inner = self.0.lock();
         loop {
             if let Some(step) = inner.steps.pop_front() {
-                let requests = inner.writer.entry(&step, inventory, ledger).requests;
+                let mut requests = inner.writer.entry(&step, inventory, ledger).requests;
+                requests.iter_mut().for_each(give_room);
                 if !requests.is_empty() {
                     return requests;
                 }
@@ -52,6 +58,17 @@ impl Workload {
                 drawn.remove(0);
             }
             inner.steps.extend(drawn);
+        }
+    }
+}
+
+/// Tables are drawn so small that they are always full: most of them get room for what a simulation asks.
+fn give_room(request: &mut Request) {
+    let Command::Configure { changes } = &mut request.command else { return };
+    for change in changes {
+        let is_table = matches!(change.setting, Setting::KeyTableCapBytes | Setting::EventTableCapBytes);
+        if is_table && change.value % 256 != 0 && change.value < SMALL_TABLE_BYTES {
+            change.value *= ROOM;
         }
     }
 }

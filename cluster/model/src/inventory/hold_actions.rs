@@ -26,6 +26,13 @@ impl Inventory {
         reacquire: bool,
         has_key: bool,
     ) -> Decision {
+        #[cfg(feature = "planted-bugs")]
+        if let Some(ix) = self.holds.find(id).filter(|&ix| self.holds.get(ix).ended_by.is_none())
+            && crate::planted::is(crate::planted::Bug::ConfirmedAfterExpiry)
+        {
+            let merged = part_lines(lines, has_key)?;
+            return self.sell_parts(step, by, ix, merged.as_deref());
+        }
         let found = self.meet_hold(step, id);
         let merged = part_lines(lines, has_key)?;
         let ix = found.ok_or(Refusal::UnknownHold { hold: id })?;

@@ -213,6 +213,10 @@ impl Inventory {
     fn decide(&mut self, step: &mut Step, request: &Request) -> Reply {
         let command = &request.command;
         let Some(key) = request.key else { return self.decide_once(step, request) };
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is(crate::planted::Bug::DuplicateKeyApplied) {
+            return self.decide_once(step, request);
+        }
         match self.keys.look_up(key) {
             Known::Same(record) => return self.replay(record, command, Refusal::KeyReused),
             Known::Other => return refused(Refusal::KeyReused),
@@ -369,6 +373,11 @@ impl Inventory {
         change: impl FnOnce(&mut Row),
     ) {
         let seq = self.clock.last_seq.next();
+        #[cfg(feature = "planted-bugs")]
+        let seq = match crate::planted::is(crate::planted::Bug::SkippedSequence) && seq.0.is_multiple_of(40) {
+            true => seq.next(),
+            false => seq,
+        };
         self.clock.last_seq = seq;
         let names = self.row_names(ix);
         let row = self.rows.get_mut(ix);

@@ -59,6 +59,13 @@ pub fn open<H: Host>(disk: &H::Disk, limits: Limits) -> io::Result<(Memory<H>, O
         }
     }
     let damage = match reached {
+        #[cfg(feature = "planted-bugs")]
+        Reached::Damaged(_)
+            if last + 1 == numbers.len()
+                && holdfast_model::planted::is(holdfast_model::planted::Bug::DamageTakenForTorn) =>
+        {
+            cut_torn_tail(disk, &numbers, replay.read_bytes()).map(|()| None)?
+        }
         Reached::End => renew_last(disk, &numbers, replay.read_bytes()).map(|()| None)?,
         Reached::Torn => cut_torn_tail(disk, &numbers, replay.read_bytes()).map(|()| None)?,
         Reached::Damaged(what) => {

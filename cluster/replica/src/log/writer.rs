@@ -57,6 +57,12 @@ impl<D: Disk> Writer<D> {
 
     fn write(&mut self, ops: &[Op]) -> io::Result<()> {
         let mut is_dirty = false;
+        #[cfg(feature = "planted-bugs")]
+        let is_put_off = holdfast_model::planted::is(holdfast_model::planted::Bug::AcknowledgedBeforeSync);
+        #[cfg(feature = "planted-bugs")]
+        if let Some(segment) = self.segment.as_mut().filter(|_| is_put_off) {
+            segment.sync()?;
+        }
         for op in ops {
             match op {
                 Op::Write(bytes) => {
@@ -68,10 +74,16 @@ impl<D: Disk> Writer<D> {
                     self.start(*number, bytes)?;
                     is_dirty = true;
                 }
+                #[cfg(feature = "planted-bugs")]
+                Op::Vote(_)
+                    if holdfast_model::planted::is(holdfast_model::planted::Bug::VoteNotDurable)
+                        && self.disk.list()?.iter().any(|name| name == vote::FILES[0]) => {}
                 Op::Vote(vote) => vote::save(&self.disk, *vote)?,
             }
         }
         match &mut self.segment {
+            #[cfg(feature = "planted-bugs")]
+            Some(_) if is_put_off => Ok(()),
             Some(segment) if is_dirty => segment.sync(),
             _ => Ok(()),
         }

@@ -167,6 +167,10 @@ impl<D: Disk> Snapshots<D> {
     /// The log may be cut up to here: the last entry of the older of the two snapshots that are kept.
     pub fn purge_floor(&self) -> Option<LogIdRecord> {
         let files = self.files.lock();
+        #[cfg(feature = "planted-bugs")]
+        if holdfast_model::planted::is(holdfast_model::planted::Bug::PurgedBeyondOlderSnapshot) {
+            return files.last()?.head.last;
+        }
         if files.len() < KEPT { None } else { files[files.len() - KEPT].head.last }
     }
 

@@ -33,6 +33,8 @@ impl StoreBuilder<Types<Live>, Log<Live>, Machine<Live>, TempDir> for Builder {
             clock: Arc::new(Clock::starting_at(ClusterTime(0))),
             snapshots: Arc::new(Snapshots::open(FileDisk::open(self.shared.path()).unwrap()).unwrap()),
             disk: disk.clone(),
+            #[cfg(feature = "planted-bugs")]
+            wall: Arc::new(|| holdfast_model::UtcMillis(0)),
         };
         let log = Log::open(disk).unwrap();
         Ok((dir, log, machine))

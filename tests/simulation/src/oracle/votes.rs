@@ -34,11 +34,9 @@ impl Votes {
 
     /// A member has answered a message.
     pub fn heard(&mut self, to: NodeId, envelope: &Envelope, answer: &Answer) -> Result<(), String> {
-        let from = envelope.from.member.id;
         match (&envelope.ask, answer) {
-            (Ask::Vote(ask), Answer::Vote { granted, .. }) => {
-                self.may_vote(from)?;
-                if *granted { self.voted(to, ask.vote.term, ask.vote.node) } else { Ok(()) }
+            (Ask::Vote(ask), Answer::Vote { granted: true, .. }) => {
+                self.voted(to, ask.vote.term, ask.vote.node)
             }
             (Ask::Append(append), Answer::Append(AppendAnswer::Success | AppendAnswer::Partial(_))) => {
                 let leader = *self.leaders.entry(append.vote.term).or_insert(append.vote.node);
