@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use holdfast_replica::Replica;
-use holdfast_serve::{Limits, connections_within_reach, serve};
+use holdfast_serve::{Limits, connections_within_reach, listen, serve};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -31,11 +30,9 @@ pub enum Outcome {
 
 /// Runs a node until it is asked to stop or its replica stops.
 pub async fn run(config: Config) -> Outcome {
-    let listener = match TcpListener::bind(config.http).await {
+    let listener = match listen(config.http).await {
         Ok(listener) => listener,
-        Err(error) => {
-            return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
-        }
+        Err(error) => return Outcome::CannotStart(error),
     };
     let mut asked = match Asked::new(config.stop_when_stdin_closes) {
         Ok(asked) => asked,

@@ -5,15 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use holdfast_api::check_post_url;
 use holdfast_sdk::model::{UrlError, WebhookUrl};
 use holdfast_serve::{DEFAULT_CONNECTIONS, MAX_CONNECTIONS};
-use holdfast_service::settings;
-use holdfast_service::settings::{
-    ConfigError, endpoints, in_range, listen_address, matches, millis, read_table, wrong,
-};
+use holdfast_service::settings::{ConfigError, endpoints, in_range, listen_address, millis, wrong};
+use holdfast_service::{Process, settings};
 use serde::Deserialize;
 
 /// The order service of a Holdfast cluster: takes orders and what becomes of their payments, and announces the refunds
@@ -102,14 +99,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long the stopping service waits for what is under way.
     pub drain_timeout: Duration,
-    /// Threads that serve requests.
-    pub worker_threads: usize,
-    /// Where JSON logs go.
-    pub log_dir: PathBuf,
-    /// What is logged.
-    pub log_level: String,
-    /// Stop when standard input closes.
-    pub stop_when_stdin_closes: bool,
+    /// What the process needs.
+    pub process: Process,
 }
 
 /// How refunds are announced.
@@ -139,24 +130,16 @@ impl Config {
     }
 
     fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, ConfigError> {
-        let matches = matches(Cli::command(), args)?;
-        let cli = Cli::from_arg_matches(&matches).map_err(|error| ConfigError(error.to_string()))?;
-        let mut settings = cli.settings;
-        if let Some(path) = settings.config.clone() {
-            let from_flag = matches.value_source("config") == Some(ValueSource::CommandLine);
-            let source = if from_flag { "--config" } else { "HOLDFAST_ORDER_CONFIG" };
-            settings.fill(read_table(&path, source)?);
-        }
+        let settings = Settings::read(args, |cli: Cli| cli.settings)?;
         Self::new(settings)
     }
 
     fn new(settings: Settings) -> Result<Self, ConfigError> {
         let http = settings.http.as_deref().unwrap_or("127.0.0.1:8081");
-        let nodes = settings.endpoints.as_deref().unwrap_or("127.0.0.1:8082,127.0.0.1:8182,127.0.0.1:8282");
         let ttl = |name, value: Option<u64>| in_range(name, value.unwrap_or(900), 1, MAX_TTL_SECONDS);
         Ok(Self {
             http: listen_address(http, "127.0.0.1:8081", settings.insecure_listen_any)?,
-            endpoints: endpoints(nodes)?,
+            endpoints: endpoints(settings.endpoints.as_deref())?,
             order_ttl_seconds: ttl("order_ttl_seconds", settings.order_ttl_seconds)?,
             hold_ttl_seconds: ttl("hold_ttl_seconds", settings.hold_ttl_seconds)?,
             late_payments: settings.late_payments.unwrap_or(LatePayments::Sell),
@@ -170,10 +153,7 @@ impl Config {
             )?,
             request_timeout: millis("request_timeout_ms", settings.request_timeout_ms.unwrap_or(10_000), 10)?,
             drain_timeout: millis("drain_timeout_ms", settings.drain_timeout_ms.unwrap_or(12_000), 0)?,
-            worker_threads: in_range("worker_threads", settings.worker_threads.unwrap_or(1), 1, 256)?,
-            log_dir: settings.log_dir.unwrap_or_else(|| "holdfast-order-log".into()),
-            log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
-            stop_when_stdin_closes: settings.stop_when_stdin_closes,
+            process: settings.process("holdfast-order-log".into())?,
         })
     }
 }

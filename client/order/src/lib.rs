@@ -12,4 +12,4 @@ mod routes;
 mod run;
 
 pub use config::{Config, LatePayments, RefundSettings};
-pub use run::{Outcome, run};
+pub use run::run;

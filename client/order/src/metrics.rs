@@ -1,7 +1,5 @@
 //! Numbers about the service in the text format of Prometheus.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use holdfast_service::counters;
 use holdfast_service::metrics::Text;
 
@@ -18,13 +16,6 @@ counters! {
     settled = "holdfast_order_refunds_settled_total";
     /// Attempts at a refund that failed.
     failed_attempts = "holdfast_order_refund_attempts_failed_total";
-}
-
-impl Counters {
-    /// Counts one.
-    pub fn one(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// What stands at the moment.

@@ -16,6 +16,7 @@ use futures_util::{FutureExt, future};
 use holdfast_api::{Order, Payment, RefundOrder, header, payment_state_name};
 use holdfast_sdk::model::{OrderId, PaymentId, PaymentState};
 use holdfast_sdk::{Client, FeedError, FeedEvent, FeedFilter};
+use holdfast_service::metrics;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -134,7 +135,7 @@ impl Refunds {
                 (Some(Ok(())), _) => {}
                 (None, before) => failing.extend(before.map(|before| (due, before))),
                 (Some(Err(reason)), before) => {
-                    Counters::one(&self.counters.failed_attempts);
+                    metrics::one(&self.counters.failed_attempts);
                     let attempts = before.map_or(0, |before| before.attempts).saturating_add(1);
                     if attempts == 1 {
                         let Due { order, payment } = &due;
@@ -209,10 +210,10 @@ async fn finish(
     }
     // An answer that breaks off may be one of something in between.
     answer.bytes().await.map_err(|error| error.without_url().to_string())?;
-    Counters::one(&counters.announced);
+    metrics::one(&counters.announced);
     let settled = client.refund_order(*order, &RefundOrder { payment_id: payment.clone() }).await;
     settled.map_err(|error| format!("it was taken, but not settled: {error}"))?;
-    Counters::one(&counters.settled);
+    metrics::one(&counters.settled);
     Ok(())
 }
 

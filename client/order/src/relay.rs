@@ -12,13 +12,12 @@ use axum::response::Response;
 use holdfast_api::{ErrorCode, PROBLEM_JSON, Problem, header};
 use holdfast_sdk::{Answer, Relay};
 use holdfast_serve::Held;
-use holdfast_service::read;
 use holdfast_service::reply::{malformed, of_cluster, problem, with_body};
+use holdfast_service::{metrics, read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::metrics::Counters;
 
 /// The largest body, in bytes: as large as a node's.
 const MAX_BODY_BYTES: usize = 8 << 20;
@@ -131,7 +130,7 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
         }
     };
     let counters = &app.counters;
-    Counters::one(match response.status().as_u16() {
+    metrics::one(match response.status().as_u16() {
         ..400 => &counters.done,
         400..500 => &counters.refused,
         _ => &counters.failed,

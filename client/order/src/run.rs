@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_sdk::{Client, Options};
-use holdfast_serve::{BODIES_BYTES, Limits, Room, connections_within_reach, serve};
-use holdfast_service::Asked;
-use tokio::net::TcpListener;
+use holdfast_serve::{BODIES_BYTES, Limits, Room, connections_within_reach, listen, serve};
+use holdfast_service::{Asked, Outcome};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -14,26 +13,13 @@ use crate::app::{App, Shared, router};
 use crate::config::Config;
 use crate::refunds::Refunds;
 
-/// How the service ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It was asked to stop, and did.
-    ShutDown,
-    /// It never ran.
-    CannotStart(String),
-    /// It stopped by itself.
-    Stopped(String),
-}
-
 /// Runs the service until it is asked to stop.
 pub async fn run(config: Config) -> Outcome {
-    let listener = match TcpListener::bind(config.http).await {
+    let listener = match listen(config.http).await {
         Ok(listener) => listener,
-        Err(error) => {
-            return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
-        }
+        Err(error) => return Outcome::CannotStart(error),
     };
-    let mut asked = match Asked::new(config.stop_when_stdin_closes) {
+    let mut asked = match Asked::new(config.process.stop_when_stdin_closes) {
         Ok(asked) => asked,
         Err(error) => return Outcome::CannotStart(format!("signals cannot be received: {error}")),
     };

@@ -1,6 +1,7 @@
 //! Numbers in the text format of Prometheus.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The content type of the text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,6 +32,16 @@ impl Text {
         let written = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
         written.expect("a string takes any text");
     }
+}
+
+/// Counts one.
+pub fn one(counter: &AtomicU64) {
+    add(counter, 1);
+}
+
+/// Counts some.
+pub fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }
 
 /// Makes `Counters`: numbers that are counted since the service started, each with what it says and its name.

@@ -87,11 +87,12 @@ pub fn listen_address(text: &str, example: &str, any: bool) -> Result<SocketAddr
     Ok(address)
 }
 
-/// The nodes of a cluster, separated by commas.
+/// The nodes of a cluster, separated by commas; those of a local one when absent.
 ///
 /// # Errors
 /// When there is none.
-pub fn endpoints(text: &str) -> Result<Vec<String>, ConfigError> {
+pub fn endpoints(text: Option<&str>) -> Result<Vec<String>, ConfigError> {
+    let text = text.unwrap_or("127.0.0.1:8082,127.0.0.1:8182,127.0.0.1:8282");
     let endpoints: Vec<String> =
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
     if endpoints.is_empty() {
@@ -148,6 +149,36 @@ macro_rules! settings {
         }
 
         impl Settings {
+            /// The settings of a command line and of the environment, completed by the file that they name. Ends the
+            /// process for `--help` and `--version`.
+            fn read<P: clap::Parser>(
+                args: impl IntoIterator<Item = std::ffi::OsString>,
+                settings: impl FnOnce(P) -> Self,
+            ) -> Result<Self, $crate::settings::ConfigError> {
+                let matches = $crate::settings::matches(P::command(), args)?;
+                let cli = P::from_arg_matches(&matches)
+                    .map_err(|error| $crate::settings::ConfigError(error.to_string()))?;
+                let mut settings = settings(cli);
+                if let Some(path) = settings.config.clone() {
+                    let from_flag =
+                        matches.value_source("config") == Some(clap::parser::ValueSource::CommandLine);
+                    let source = if from_flag { "--config" } else { $config };
+                    settings.fill($crate::settings::read_table(&path, source)?);
+                }
+                Ok(settings)
+            }
+
+            /// What the process needs; its logs go to `log_dir` when it is not said.
+            fn process(&self, log_dir: PathBuf) -> Result<$crate::Process, $crate::settings::ConfigError> {
+                let threads = self.worker_threads.unwrap_or(1);
+                Ok($crate::Process {
+                    worker_threads: $crate::settings::in_range("worker_threads", threads, 1, 256)?,
+                    log_dir: self.log_dir.clone().unwrap_or(log_dir),
+                    log_level: self.log_level.clone().unwrap_or_else(|| "info".to_owned()),
+                    stop_when_stdin_closes: self.stop_when_stdin_closes,
+                })
+            }
+
             /// Fills in from the file what neither a flag nor the environment gave.
             fn fill(&mut self, table: Table) {
                 $(self.$name = self.$name.take().or(table.$name);)*

@@ -5,13 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use clap::{Args, Parser};
 use holdfast_serve::{DEFAULT_CONNECTIONS, MAX_CONNECTIONS};
-use holdfast_service::settings;
-use holdfast_service::settings::{
-    ConfigError, endpoints, in_range, listen_address, matches, millis, read_table, wrong,
-};
+use holdfast_service::settings::{ConfigError, endpoints, in_range, listen_address, millis, wrong};
+use holdfast_service::{Process, settings};
 use serde::Deserialize;
 
 /// The sync service of a Holdfast cluster: follows its feed, keeps a view of the stock, pushes movements to the stores and
@@ -63,6 +60,9 @@ settings! {
     [value_name = "STREAMS"] max_streams: usize = "HOLDFAST_SYNC_MAX_STREAMS";
     /// Connections of clients at the same time; further ones are answered 503 and closed [default: 8192]
     [value_name = "CONNECTIONS"] max_connections: usize = "HOLDFAST_SYNC_MAX_CONNECTIONS";
+    /// Milliseconds after which a reader of a stream that takes nothing is cut off; its connection is closed after three
+    /// times as long [default: 10000]
+    [value_name = "MS"] stall_timeout_ms: u64 = "HOLDFAST_SYNC_STALL_TIMEOUT_MS";
     /// Milliseconds after which a request is given up [default: 20000]
     [value_name = "MS"] request_timeout_ms: u64 = "HOLDFAST_SYNC_REQUEST_TIMEOUT_MS";
     /// Milliseconds that the stopping service waits for what is under way [default: 5000]
@@ -98,18 +98,14 @@ pub struct Config {
     pub max_streams: usize,
     /// Connections of clients at the same time.
     pub max_connections: usize,
+    /// A reader that takes nothing for longer is cut off.
+    pub stall: Duration,
     /// How long a request may take.
     pub request_timeout: Duration,
     /// How long the stopping service waits for what is under way.
     pub drain_timeout: Duration,
-    /// Threads that serve requests.
-    pub worker_threads: usize,
-    /// Where JSON logs go.
-    pub log_dir: PathBuf,
-    /// What is logged.
-    pub log_level: String,
-    /// Stop when standard input closes.
-    pub stop_when_stdin_closes: bool,
+    /// What the process needs.
+    pub process: Process,
 }
 
 /// How many movements of a store are kept, in records.
@@ -147,27 +143,18 @@ impl Config {
     }
 
     fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, ConfigError> {
-        let matches = matches(Cli::command(), args)?;
-        let cli = Cli::from_arg_matches(&matches).map_err(|error| ConfigError(error.to_string()))?;
-        let mut settings = cli.settings;
-        if let Some(path) = settings.config.clone() {
-            let from_flag = matches.value_source("config") == Some(ValueSource::CommandLine);
-            let source = if from_flag { "--config" } else { "HOLDFAST_SYNC_CONFIG" };
-            settings.fill(read_table(&path, source)?);
-        }
+        let settings = Settings::read(args, |cli: Cli| cli.settings)?;
         Self::new(settings)
     }
 
     fn new(settings: Settings) -> Result<Self, ConfigError> {
         let http = settings.http.as_deref().unwrap_or("127.0.0.1:8083");
-        let endpoints =
-            settings.endpoints.as_deref().unwrap_or("127.0.0.1:8082,127.0.0.1:8182,127.0.0.1:8282");
         let webhooks = webhooks(&settings)?;
         let outbox = outbox(settings.outbox_keep, settings.outbox_max)?;
-        let dir = settings.dir.unwrap_or_else(|| "holdfast-sync-data".into());
+        let dir = settings.dir.clone().unwrap_or_else(|| "holdfast-sync-data".into());
         Ok(Self {
             http: listen_address(http, "127.0.0.1:8083", settings.insecure_listen_any)?,
-            endpoints: self::endpoints(endpoints)?,
+            endpoints: endpoints(settings.endpoints.as_deref())?,
             batch: in_range("batch", settings.batch.unwrap_or(500), 1, 100_000)?,
             outbox,
             ready_lag_ms: in_range("ready_lag_ms", settings.ready_lag_ms.unwrap_or(5000), 1, 86_400_000)?,
@@ -184,12 +171,10 @@ impl Config {
                 1,
                 MAX_CONNECTIONS,
             )?,
+            stall: millis("stall_timeout_ms", settings.stall_timeout_ms.unwrap_or(10_000), 100)?,
             request_timeout: millis("request_timeout_ms", settings.request_timeout_ms.unwrap_or(20_000), 10)?,
             drain_timeout: millis("drain_timeout_ms", settings.drain_timeout_ms.unwrap_or(5000), 0)?,
-            worker_threads: in_range("worker_threads", settings.worker_threads.unwrap_or(1), 1, 256)?,
-            log_dir: settings.log_dir.unwrap_or_else(|| dir.join("log")),
-            log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
-            stop_when_stdin_closes: settings.stop_when_stdin_closes,
+            process: settings.process(dir.join("log"))?,
             dir,
         })
     }
@@ -253,6 +238,7 @@ mod tests {
                 &["webhook_backoff_max_ms"],
             ),
             (&["--outbox-keep", "10", "--outbox-max", "5"], &["outbox_max", "outbox_keep"]),
+            (&["--stall-timeout-ms", "99"], &["stall_timeout_ms", "100 to"]),
         ] {
             let message = parse(args).expect_err("the setting is wrong").to_string();
             for part in parts {

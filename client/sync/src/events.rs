@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::body::{EventResult, EventStatus};
-use crate::metrics::Counters;
 use crate::registry::Letter;
 use crate::reply::{malformed, of_cluster};
+use holdfast_service::metrics;
 
 /// The most events in one request: they go to the cluster in one batch.
 pub const MAX_EVENTS: usize = MAX_BATCH_COMMANDS;
@@ -147,7 +147,7 @@ async fn bury(app: &App, letters: &[Letter]) -> Result<Vec<Result<DeadLetterId, 
     let kept = letters.iter().zip(kept).map(|(letter, kept)| {
         let Letter { id, store, reason, .. } = letter;
         kept?;
-        Counters::one(&app.counters.dead_letters);
+        metrics::one(&app.counters.dead_letters);
         tracing::warn!(letter = %id, %store, %reason, "an event became a dead letter");
         Ok(*id)
     });
@@ -189,9 +189,9 @@ fn result(
 
 fn count(app: &App, status: EventStatus) {
     match status {
-        EventStatus::Applied => Counters::one(&app.counters.events_applied),
-        EventStatus::Repeated => Counters::one(&app.counters.events_repeated),
-        EventStatus::DeadLettered => Counters::one(&app.counters.events_refused),
+        EventStatus::Applied => metrics::one(&app.counters.events_applied),
+        EventStatus::Repeated => metrics::one(&app.counters.events_repeated),
+        EventStatus::DeadLettered => metrics::one(&app.counters.events_refused),
         EventStatus::Retry => {}
     }
 }

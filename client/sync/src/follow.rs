@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use holdfast_sdk::Client;
 use holdfast_sdk::model::StoreId;
+use holdfast_service::metrics;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -182,8 +183,8 @@ impl Follower {
             blocking(move || writer.write(&records, outbox, needed)).await.inspect_err(|error| {
                 self.views.report(view, error);
             })?;
-        Counters::add(&self.counters.records, count as u64);
-        Counters::one(&self.counters.batches);
+        metrics::add(&self.counters.records, count as u64);
+        metrics::one(&self.counters.batches);
         self.progress.took(at_ms);
         self.wakers.wake(&written.stores);
         Ok(())
@@ -205,7 +206,7 @@ impl Follower {
         let mark = view.mark();
         self.views.switch(view);
         self.progress.restart(at_ms);
-        Counters::one(&self.counters.rebuilds);
+        metrics::one(&self.counters.rebuilds);
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(epoch = %mark.epoch, seq, rows = mark.rows, took_ms, "the view is built");
         Ok(())

@@ -22,4 +22,4 @@ mod wakers;
 use holdfast_service::{read, reply};
 
 pub use config::{Config, Outbox, Webhooks};
-pub use run::{Outcome, run};
+pub use run::run;

@@ -1,7 +1,5 @@
 //! Numbers about the service in the text format of Prometheus.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use holdfast_service::counters;
 use holdfast_service::metrics::Text;
 
@@ -28,18 +26,6 @@ counters! {
     events_repeated = "holdfast_sync_events_repeated_total";
     /// Events of stores that became dead letters.
     events_refused = "holdfast_sync_events_refused_total";
-}
-
-impl Counters {
-    /// Counts one.
-    pub fn one(counter: &AtomicU64) {
-        Self::add(counter, 1);
-    }
-
-    /// Counts some.
-    pub fn add(counter: &AtomicU64, more: u64) {
-        counter.fetch_add(more, Ordering::Relaxed);
-    }
 }
 
 /// What stands at the moment.
@@ -91,7 +77,7 @@ mod tests {
     #[test]
     fn every_number_has_its_help_its_type_and_its_value() {
         let counters = Counters::default();
-        Counters::add(&counters.records, 3);
+        holdfast_service::metrics::add(&counters.records, 3);
         let text = text(&counters, &Gauges { seq: 7, ready: true, ..Gauges::default() });
         let expected = "# HELP holdfast_sync_records_total Records of the feed that were taken into the view.\n\
                         # TYPE holdfast_sync_records_total counter\nholdfast_sync_records_total 3\n";

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_sdk::{Client, Options};
-use holdfast_serve::{BODIES_BYTES, Limits, Room, connections_within_reach, serve};
-use holdfast_service::Asked;
-use tokio::net::TcpListener;
+use holdfast_serve::{BODIES_BYTES, Limits, Room, connections_within_reach, listen, serve};
+use holdfast_service::{Asked, Outcome};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -19,26 +18,17 @@ use crate::registry::Registry;
 use crate::view::Views;
 use crate::wakers::Wakers;
 
-/// How the service ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It was asked to stop, and did.
-    ShutDown,
-    /// It never ran.
-    CannotStart(String),
-    /// It stopped by itself.
-    Stopped(String),
-}
+/// A connection whose reader takes nothing is closed after as many times the limit that cuts off a stream: a reader that
+/// comes back in between still finds out why its stream ended.
+const CLOSE_AFTER_STALLS: u32 = 3;
 
 /// Runs the service until it is asked to stop or cannot go on.
 pub async fn run(config: Config) -> Outcome {
-    let listener = match TcpListener::bind(config.http).await {
+    let listener = match listen(config.http).await {
         Ok(listener) => listener,
-        Err(error) => {
-            return Outcome::CannotStart(format!("cannot listen for clients on {}: {error}", config.http));
-        }
+        Err(error) => return Outcome::CannotStart(error),
     };
-    let asked = match Asked::new(config.stop_when_stdin_closes) {
+    let asked = match Asked::new(config.process.stop_when_stdin_closes) {
         Ok(asked) => asked,
         Err(error) => return Outcome::CannotStart(format!("signals cannot be received: {error}")),
     };
@@ -49,8 +39,10 @@ pub async fn run(config: Config) -> Outcome {
     };
     tracing::info!(http = %config.http, dir = %config.dir.display(), "started");
     let mut ended = stopped.clone();
-    let limits =
-        Limits { connections: connections_within_reach(config.max_connections), ..Limits::default() };
+    let limits = Limits {
+        connections: connections_within_reach(config.max_connections),
+        stall: config.stall * CLOSE_AFTER_STALLS,
+    };
     let serving = tokio::spawn(serve(listener, router(&app), limits, async move {
         // The sender is dropped at the end of the process at the latest.
         let _ = ended.wait_for(|stop| *stop).await;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -23,6 +24,15 @@ use crate::limits::{ACCEPT_AGAIN, ANSWERS_BYTES, Limits, MAX_HEAD_BYTES};
 use crate::room::Room;
 use crate::stall::Stalled;
 use crate::turned_away::TurnedAway;
+
+/// Listens for clients.
+///
+/// # Errors
+/// When the address cannot be listened on, in words.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("cannot listen for clients on {address}: {error}"))
+}
 
 /// Serves clients until `stop` resolves, and then until what is under way is answered.
 pub async fn serve<S>(listener: TcpListener, service: S, limits: Limits, stop: impl Future<Output = ()>)

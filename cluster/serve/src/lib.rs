@@ -13,7 +13,7 @@ mod stall;
 mod turned_away;
 
 pub use descriptors::{RESERVED_DESCRIPTORS, connections_within_reach};
-pub use door::serve;
+pub use door::{listen, serve};
 pub use limits::{
     ANSWERS_BYTES, BODIES_BYTES, DEFAULT_CONNECTIONS, Limits, MAX_CONNECTIONS, MAX_HEAD_BYTES, STALL_TIMEOUT,
 };

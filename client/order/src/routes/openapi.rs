@@ -5,10 +5,9 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
-use holdfast_api::openapi::{self, Document, Live, Ready};
+use holdfast_api::openapi::{self, Document};
 use holdfast_service::metrics::CONTENT_TYPE;
 use holdfast_service::reply::with_body;
-use serde_json::json;
 
 use crate::app::App;
 
@@ -29,25 +28,9 @@ fn document() -> Document {
     let mut document = Document::new("Holdfast order service", about);
     openapi::describe_orders(&mut document);
     openapi::describe_holds_of_a_row(&mut document);
-    describe_service(&mut document);
+    openapi::describe_service(&mut document, "Whether the cluster answers", CONTENT_TYPE);
     openapi::describe_itself(&mut document);
     document
-}
-
-fn describe_service(document: &mut Document) {
-    document.tag("Service");
-    document.get("/livez", "live", "Whether the service lives").answers::<Live>(200, "It does.");
-    document
-        .get("/readyz", "ready", "Whether the cluster answers")
-        .query_of("verbose", &["", "true"], "Names the checks.")
-        .answers::<Ready>(200, "It does.")
-        .answers::<Ready>(503, "It does not, or the service is about to stop.");
-    document.get("/metrics", "metrics", "Its numbers").answers_schema(
-        200,
-        "The text format of Prometheus.",
-        CONTENT_TYPE,
-        json!({"type": "string"}),
-    );
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_api::Epoch;
+use holdfast_service::metrics;
 use tokio::sync::watch;
 
 use super::Shared;
 use super::circuit::Circuit;
 use super::message::{Address, Message, movements, reset};
-use crate::metrics::Counters;
 use crate::registry::{Letter, Subscription};
 use crate::view::{Entries, Generation, Position, ResetReason, ViewError};
 
@@ -108,7 +108,7 @@ impl Worker {
     async fn movements(&mut self, view: &Generation, message: &Message) -> Result<(), ViewError> {
         match self.deliver(view, message, true).await {
             Ok(()) => {
-                Counters::add(&self.shared.counters.movements_delivered, message.movements);
+                metrics::add(&self.shared.counters.movements_delivered, message.movements);
                 self.move_to(view, Position::At(message.upto))
             }
             Err(Undelivered::GivenUp) => self.move_to(view, Position::Reset(ResetReason::DeadLetter)),
@@ -133,7 +133,7 @@ impl Worker {
             let Some(next) = page.next else { break };
             after = Some(next.parse().map_err(|_| ViewError::Damaged("an item's name".to_owned()))?);
         }
-        Counters::one(&self.shared.counters.resets);
+        metrics::one(&self.shared.counters.resets);
         view.set_position(self.subscription.id, Position::At(mark.seq))?;
         // A crash that took this back would cost the store its movements: it would get another reset instead.
         self.flush(view).await?;
@@ -175,14 +175,14 @@ impl Worker {
             let failure = match self.shared.sender.send(url, secrets, message).await {
                 Ok(()) => {
                     self.circuit.succeeded();
-                    Counters::one(&self.shared.counters.delivered);
+                    metrics::one(&self.shared.counters.delivered);
                     self.note_failure(None);
                     return Ok(());
                 }
                 Err(failure) => failure,
             };
             attempts += 1;
-            Counters::one(&self.shared.counters.failed_attempts);
+            metrics::one(&self.shared.counters.failed_attempts);
             let wait = self.circuit.failed(&self.shared.settings, failure.wait);
             if self.circuit.failures() == 1 {
                 let Subscription { id, store, .. } = &self.subscription;
@@ -221,7 +221,7 @@ impl Worker {
         };
         match kept {
             Ok(()) => {
-                Counters::one(&self.shared.counters.dead_letters);
+                metrics::one(&self.shared.counters.dead_letters);
                 tracing::warn!(
                     letter = %letter.id,
                     store = %letter.store,

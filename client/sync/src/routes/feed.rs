@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
@@ -16,6 +16,7 @@ use holdfast_api::{Cursor, ErrorCode, Problem};
 use holdfast_sdk::model::{ItemId, StoreId};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
 
 use crate::app::App;
 use crate::body::ResetBody;
@@ -46,7 +47,7 @@ async fn feed(State(app): State<App>, Path(store): Path<String>, headers: Header
                 let event = reader.next().await?;
                 Some((Ok::<_, Infallible>(event), reader))
             });
-            Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+            Sse::new(events).into_response()
         }
         Err(refused) => problem(&refused),
     }
@@ -60,6 +61,8 @@ struct Reader {
     ready: VecDeque<Event>,
     news: watch::Receiver<u64>,
     views: watch::Receiver<u64>,
+    /// When it was given something last. It is asked for more as soon as its connection has room.
+    given_at: Option<Instant>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -69,7 +72,7 @@ enum Place {
     At(Cursor),
     /// It is getting the balances of all rows.
     Reset(Reset),
-    /// It has been told that the service stops.
+    /// It has been told why there is no more.
     Over,
 }
 
@@ -105,12 +108,36 @@ impl Reader {
         let permit = app.streams.clone().try_acquire_owned().map_err(full)?;
         let (news, views) = (app.wakers.listen(&store), app.views.changes());
         let ready = VecDeque::from([Event::default().retry(RECONNECT).comment("holdfast")]);
-        Ok(Self { app, store, place, ready, news, views, _permit: permit })
+        Ok(Self { app, store, place, ready, news, views, given_at: None, _permit: permit })
     }
 
-    /// The next event, once there is one; none at the end.
+    /// The next event; none at the end.
     async fn next(&mut self) -> Option<Event> {
+        let limit = self.app.config.stall;
+        let took_nothing = self.given_at.is_some_and(|given| given.elapsed() > limit);
+        let next = if took_nothing && !matches!(self.place, Place::Over) {
+            let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(limit_ms, "the reader of a stream took nothing for too long: it is cut off");
+            let detail = format!("nothing was taken for {limit_ms} ms: go on from the last id");
+            self.end(&Problem::new(ErrorCode::SlowReader, detail).with("limitMs", limit_ms))
+        } else {
+            self.wait().await
+        };
+        self.given_at = Some(Instant::now());
+        next
+    }
+
+    /// The last event: it has no id, so that the reader goes on from what it had before.
+    fn end(&mut self, problem: &Problem) -> Option<Event> {
+        self.place = Place::Over;
+        self.ready.clear();
+        event("error", None, problem).ok()
+    }
+
+    /// Waits for an event: one that says nothing, when there is none for long.
+    async fn wait(&mut self) -> Option<Event> {
         let mut stop = self.app.stop.clone();
+        let keep_alive_at = Instant::now() + KEEP_ALIVE;
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
@@ -119,9 +146,8 @@ impl Reader {
                 return None;
             }
             if *stop.borrow() {
-                self.place = Place::Over;
-                let problem = Problem::new(ErrorCode::Stopped, "this service is stopping; connect again");
-                return event("error", None, &problem).ok();
+                return self
+                    .end(&Problem::new(ErrorCode::Stopped, "this service is stopping; connect again"));
             }
             self.news.borrow_and_update();
             self.views.borrow_and_update();
@@ -133,6 +159,7 @@ impl Reader {
                     _ = self.news.changed() => {}
                     _ = self.views.changed() => {}
                     _ = stop.wait_for(|stop| *stop) => {}
+                    () = sleep_until(keep_alive_at) => return Some(Event::default().comment("")),
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
-use holdfast_api::openapi::{self, Document, Live, Ready};
+use holdfast_api::openapi::{self, Document};
 use holdfast_api::{EVENT_STREAM, ErrorCode as Code, header};
 use holdfast_sdk::model::{ItemId, StoreId, WebhookUrl};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -44,7 +44,7 @@ fn document() -> Document {
     describe_subscriptions(&mut document);
     describe_events(&mut document);
     describe_letters(&mut document);
-    describe_service(&mut document);
+    openapi::describe_service(&mut document, "Whether the service is ready", CONTENT_TYPE);
     openapi::describe_itself(&mut document);
     document
 }
@@ -134,22 +134,6 @@ fn describe_letters(document: &mut Document) {
             Code::CursorCompacted,
         ])
         .refuses(CLUSTER);
-}
-
-fn describe_service(document: &mut Document) {
-    document.tag("Service");
-    document.get("/livez", "live", "Whether the service lives").answers::<Live>(200, "It does.");
-    document
-        .get("/readyz", "ready", "Whether the service is ready")
-        .query_of("verbose", &["", "true"], "Names the checks.")
-        .answers::<Ready>(200, "It is.")
-        .answers::<Ready>(503, "It is not.");
-    document.get("/metrics", "metrics", "Its numbers").answers_schema(
-        200,
-        "The text format of Prometheus.",
-        CONTENT_TYPE,
-        json!({"type": "string"}),
-    );
 }
 
 /// Where this service can post to: without TLS.

@@ -50,6 +50,23 @@ pub fn node() -> Document {
     document
 }
 
+/// Whether a service lives and is ready, as it says that, and its numbers of a content type.
+pub fn describe_service(document: &mut Document, ready: &'static str, numbers: &str) {
+    document.tag("Service");
+    document.get("/livez", "live", "Whether the service lives").answers::<Live>(200, "It does.");
+    document
+        .get("/readyz", "ready", ready)
+        .query_of("verbose", &["", "true"], "Names the checks.")
+        .answers::<Ready>(200, "It is ready.")
+        .answers::<Ready>(503, "It is not, or it is about to stop.");
+    document.get("/metrics", "metrics", "Its numbers").answers_schema(
+        200,
+        "The text format of Prometheus.",
+        numbers,
+        serde_json::json!({"type": "string"}),
+    );
+}
+
 /// The document itself.
 pub fn describe_itself(document: &mut Document) {
     document.tag("Service");
