@@ -5,22 +5,26 @@
 
 mod cluster;
 mod http;
+mod lazy;
 mod mirror;
 mod node;
 mod order;
 mod receiver;
 mod refunder;
+mod service;
 mod small_disk;
 mod stream;
 mod sync;
 
 pub use cluster::Cluster;
 pub use http::{Answer, Http};
+pub use lazy::LazyReader;
 pub use mirror::{Mirror, balances};
 pub use node::{Node, binary};
 pub use order::OrderService;
 pub use receiver::{Behaviour, Receiver};
 pub use refunder::Refunder;
+pub use service::Service;
 pub use small_disk::SmallDisk;
 pub use stream::{Stream, seqs};
 pub use sync::Sync;

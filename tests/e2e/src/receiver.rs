@@ -48,6 +48,8 @@ pub struct Received {
     pub id: String,
     /// What it says.
     pub body: Value,
+    /// The same as it came.
+    pub text: String,
     /// How many signatures it has.
     pub signatures: usize,
     /// What the receiver did with it.
@@ -197,6 +199,7 @@ fn check(secret: &str, headers: &HeaderMap, body: &[u8], behaviour: Behaviour) -
     if !signature.split(' ').any(|one| one == expected) {
         return Err(format!("{id} is signed {signature}, not {expected}"));
     }
+    let text = String::from_utf8_lossy(body).into_owned();
     let body = serde_json::from_slice(body).map_err(|error| format!("{id}: {error}"))?;
-    Ok(Received { id: id.to_owned(), body, signatures: signature.split(' ').count(), behaviour })
+    Ok(Received { id: id.to_owned(), body, text, signatures: signature.split(' ').count(), behaviour })
 }

@@ -1,4 +1,4 @@
-//! Who gives money back: a real HTTP server that does so once for each key, and can refuse.
+//! Who gives money back: a real HTTP server that does so once for each key, and can refuse, or take its time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,13 +10,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::node::own_address;
 
 /// What is shared with the server.
 struct Inner {
-    status: Mutex<u16>,
+    /// What it answers with; none while it does not answer.
+    status: watch::Sender<Option<u16>>,
     /// What was asked for, by key, each time that it was.
     asked: Mutex<BTreeMap<String, Vec<Value>>>,
 }
@@ -36,7 +38,7 @@ impl Refunder {
     /// When it cannot listen.
     pub async fn start(status: u16) -> Self {
         let address = format!("{}:8091", own_address());
-        let inner = Arc::new(Inner { status: Mutex::new(status), asked: Mutex::default() });
+        let inner = Arc::new(Inner { status: watch::Sender::new(Some(status)), asked: Mutex::default() });
         let listener = TcpListener::bind(&address).await.expect("an address of its own");
         let app = Router::new().route("/refunds", post(take)).with_state(inner.clone());
         let serving = tokio::spawn(async move {
@@ -45,12 +47,14 @@ impl Refunder {
         Self { url: format!("http://{address}/refunds"), inner, serving }
     }
 
-    /// Answers with another status from now on.
-    ///
-    /// # Panics
-    /// When the server has panicked.
+    /// Answers with another status from now on, those too who have waited for one.
     pub fn answer(&self, status: u16) {
-        *self.inner.status.lock().unwrap() = status;
+        self.inner.status.send_replace(Some(status));
+    }
+
+    /// Notes what it is asked for, and does not answer until it is told what.
+    pub fn hesitate(&self) {
+        self.inner.status.send_replace(None);
     }
 
     /// What it was asked for, by key.
@@ -73,5 +77,7 @@ async fn take(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) 
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let body = serde_json::from_slice(&body).unwrap_or_default();
     inner.asked.lock().unwrap().entry(key.to_owned()).or_default().push(body);
-    StatusCode::from_u16(*inner.status.lock().unwrap()).expect("a status")
+    let mut status = inner.status.subscribe();
+    let status = *status.wait_for(Option::is_some).await.expect("it is there as long as the server");
+    StatusCode::from_u16(status.expect("it was waited for")).expect("a status")
 }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use holdfast_e2e::{Cluster, Http, Stream, binary, eventually, seqs};
+use holdfast_e2e::{Cluster, Http, LazyReader, Stream, binary, eventually, seqs};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
 
 /// Commands in a batch: its movements take some megabytes as a reader gets them.
 const BATCH: usize = 10_000;
@@ -177,33 +175,9 @@ async fn fill(http: &Http) {
     }
 }
 
-/// A reader of the feed that takes little at a time, and nothing unless it is told to.
-async fn lazy_reader(address: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
-    let request =
-        format!("GET /feed?after=0 HTTP/1.1\r\nhost: {address}\r\naccept: application/x-ndjson\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut first = [0; 15];
-    stream.read_exact(&mut first).await.unwrap();
-    assert_eq!(&first, b"HTTP/1.1 200 OK");
-    stream
-}
-
-/// All that is left of a stream, and whether it came to its end.
-async fn rest(mut stream: TcpStream) -> (String, bool) {
-    let mut bytes = Vec::new();
-    let reading = async {
-        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
-            if !matches!(stream.read_buf(&mut bytes).await, Ok(count) if count > 0) {
-                return false;
-            }
-        }
-        true
-    };
-    let is_whole = tokio::time::timeout(holdfast_e2e::PATIENCE, reading).await.expect("the stream ends");
-    (String::from_utf8_lossy(&bytes).into_owned(), is_whole)
+/// A reader of the feed from its start that does not read.
+async fn lazy_reader(address: &str) -> LazyReader {
+    LazyReader::open(address, "/feed?after=0", "application/x-ndjson").await
 }
 
 /// The problem in the last line of a body in chunks.
@@ -223,7 +197,7 @@ async fn a_reader_that_does_not_read_is_cut_off_and_told_so_when_it_comes_back()
     // Not a wait for something: this is how long the reader takes nothing. Meanwhile others write.
     let pause = tokio::time::sleep(STALL * 2);
     tokio::join!(pause, sell(vec![http.clone()], "A", 50));
-    let (text, is_whole) = rest(reader).await;
+    let (text, is_whole) = reader.rest().await;
     assert!(is_whole, "the stream has an end");
     assert_eq!(last_words(&text)["code"], "slow_reader");
 }
@@ -237,12 +211,11 @@ async fn a_reader_that_never_comes_back_gives_up_its_place() {
     let leader = cluster.leader().await;
     let place = address(&cluster, leader);
     let reader = lazy_reader(&place).await;
-    Http::new(&place).get("/feed").await.expect_problem(503, "overloaded");
     let mut next = eventually("the place is free", || Stream::try_open(&place, "/feed")).await;
     next.json().await.unwrap();
     sell(vec![http], "A", 1).await;
     assert_eq!(next.records(1).await.len(), 1);
-    let (_, is_whole) = rest(reader).await;
+    let (_, is_whole) = reader.rest().await;
     assert!(!is_whole, "what was under way was given up");
 }
 
@@ -258,7 +231,7 @@ async fn a_trim_ends_a_stream_that_had_not_come_so_far() {
     live.json().await.unwrap();
     let last = 3 * BATCH as u64 + 1;
     http.post("/ledger/trim", json!({"before": last})).await.expect(200);
-    let (text, is_whole) = rest(reader).await;
+    let (text, is_whole) = reader.rest().await;
     assert!(is_whole, "the stream has an end");
     let problem = last_words(&text);
     assert_eq!((&problem["code"], &problem["oldestSeq"]), (&json!("cursor_compacted"), &json!(last)));

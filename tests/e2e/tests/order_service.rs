@@ -1,8 +1,5 @@
 //! The order service by black box: what it adds, what it passes on, and what is left when it dies.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use holdfast_e2e::{Answer, Cluster, Http, OrderService, Refunder, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -241,94 +238,5 @@ async fn a_refund_that_is_due_is_announced_until_it_is_settled_whatever_dies() {
     let order = node.get(&format!("/orders/{first}")).await.expect(200).body;
     assert_eq!(order["payments"][0]["status"], "REFUNDED");
     assert_eq!(service.stop().await, 0);
-    cluster.audit().await;
-}
-
-/// Places and pays, or cancels, orders until all are done; asks again for as long as no answer comes.
-async fn buy(http: Http, numbers: Arc<AtomicUsize>, count: usize) -> usize {
-    let mut paid = 0;
-    loop {
-        let number = numbers.fetch_add(1, Ordering::Relaxed);
-        if number >= count {
-            return paid;
-        }
-        let id = order_id();
-        let insist = async |path: String, body: Value| {
-            eventually("the service answers", || async {
-                let answer = http.post(&path, body.clone()).await;
-                (answer.status != 0 && answer.status != 503).then_some(answer)
-            })
-            .await
-        };
-        // Each of the repeats has one effect, by the order's and the payment's id.
-        let placed = insist("/orders".to_owned(), json!({"orderId": id, "lines": lines("A", 1)})).await;
-        assert!(matches!(placed.status, 200 | 201), "{placed:?}");
-        match number % 4 {
-            0 => {
-                insist(format!("/orders/{id}/cancel"), json!({})).await.expect(200);
-            }
-            // Its buyer never comes back: it expires.
-            1 => {}
-            _ => {
-                let body = json!({"paymentId": format!("pay-{number}"), "outcome": "SUCCEEDED"});
-                let answer = insist(format!("/orders/{id}/payment"), body).await.expect(200);
-                assert_eq!(answer.body["status"], "PAID");
-                paid += 1;
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_service_that_dies_at_any_moment_leaves_nothing_reserved_for_ever_and_sells_nothing_twice() {
-    const ORDERS: usize = 800;
-    let mut cluster = Cluster::start(3).await;
-    create(&mut cluster, "A", 10_000).await;
-    let mut service = OrderService::start(&cluster, &["--order-ttl-seconds", "20"]).await;
-    let numbers = Arc::new(AtomicUsize::new(0));
-    let mut buyers = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        buyers.spawn(buy(service.http(), numbers.clone(), ORDERS));
-    }
-    let is_over = AtomicBool::new(false);
-    let killing = async {
-        let mut kills = 0;
-        let mut next = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            next += 20 + fastrand::usize(..60);
-            eventually("so many orders have begun", || async {
-                (numbers.load(Ordering::Relaxed) >= next.min(ORDERS)).then_some(())
-            })
-            .await;
-            if next >= ORDERS {
-                break;
-            }
-            service.kill().await;
-            kills += 1;
-            service.run();
-        }
-        kills
-    };
-    let buying = async {
-        let mut paid = 0;
-        while let Some(done) = buyers.join_next().await {
-            paid += done.unwrap();
-        }
-        is_over.store(true, Ordering::Relaxed);
-        paid
-    };
-    let (kills, paid) = tokio::join!(killing, buying);
-    assert!(kills >= 5, "{kills} kills");
-    let node = cluster.leader_http().await;
-    eventually("what nobody paid has expired", || async {
-        let page = node.get("/orders?status=PLACED&limit=10000").await;
-        (page.status == 200 && page.body["orders"] == json!([])).then_some(())
-    })
-    .await;
-    let stock = row(&node, "A").await;
-    assert_eq!((&stock["sold"], &stock["reserved"]), (&json!(paid), &json!(0)), "{stock}");
-    let status = node.get("/cluster").await.expect(200).body;
-    assert_eq!((&status["ordersPlaced"], &status["refundsDue"]), (&json!(0), &json!(0)));
-    cluster.equal_digests().await;
     cluster.audit().await;
 }
