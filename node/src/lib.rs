@@ -7,6 +7,8 @@ mod app;
 mod config;
 mod feed;
 mod forward;
+#[cfg(test)]
+mod fuzz;
 mod logs;
 mod mutate;
 mod read;

@@ -112,15 +112,18 @@ impl Whole {
 
     /// Whether the body says that it is of this content type.
     pub fn has_content_type(&self, wanted: &str) -> bool {
-        let value =
-            self.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+        has_content_type(&self.parts.headers, wanted)
     }
+}
 
-    /// Whether the body is in the compact encoding.
-    pub fn is_octets(&self) -> bool {
-        self.has_content_type(OCTET_STREAM)
-    }
+fn has_content_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Whether a body is in the compact encoding.
+pub fn is_octets(headers: &HeaderMap) -> bool {
+    has_content_type(headers, OCTET_STREAM)
 }
 
 /// A body of the wrong form, or one of the right form with a number that no quantity reaches.

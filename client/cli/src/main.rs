@@ -7,6 +7,8 @@ mod cluster;
 mod compare;
 mod csv_file;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod holds;
 mod import;
 mod lag;

@@ -3,6 +3,8 @@
 
 mod asked;
 mod fallback;
+#[cfg(test)]
+mod fuzz;
 pub mod logs;
 pub mod metrics;
 mod process;

@@ -2,6 +2,9 @@
 //!
 //! What cannot be read or applied becomes a dead letter, whole, with the reason.
 
+#[cfg(test)]
+mod fuzz;
+
 use holdfast_api::openapi;
 use holdfast_api::{Count, ErrorCode, MAX_BATCH_COMMANDS, Problem, Receive, Sale, WireRequest};
 use holdfast_sdk::model::{

@@ -5,10 +5,11 @@
 
 use holdfast_model::{
     Command, CountBasis, HoldId, ItemId, LetterAction, OrderAction, OrderId, Outcome, Reply, Seq, StoreId,
-    SubscriptionAction, TransferId,
+    SubscriptionAction, TransferId, codec,
 };
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::body::{Hold, Row, Transfer, settings};
@@ -22,11 +23,16 @@ use crate::{
 /// The most commands in a batch.
 pub const MAX_BATCH_COMMANDS: usize = 10_000;
 
+/// The longest command of a batch as JSON, in bytes: the longest hold and the longest dead letter are shorter. It is taken
+/// apart as a tree, which can take a hundred times as much memory, before it is known what it says.
+pub const MAX_COMMAND_BYTES: usize = 2 << 20;
+
 /// A batch as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchBody {
     /// The commands, in the order in which they are decided; a batch is not a transaction.
+    #[serde(deserialize_with = "codec::at_most::<MAX_BATCH_COMMANDS, _, _>")]
     pub commands: Vec<BatchCommand>,
 }
 
@@ -41,7 +47,11 @@ pub struct BatchCommand {
 
 impl<'de> Deserialize<'de> for BatchCommand {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut members = Members(Map::deserialize(deserializer)?);
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        if text.get().len() > MAX_COMMAND_BYTES {
+            return Err(D::Error::custom(format_args!("a command may have {MAX_COMMAND_BYTES} bytes")));
+        }
+        let mut members = Members(serde_json::from_str(text.get()).map_err(D::Error::custom)?);
         let op: String = members.take("op").map_err(D::Error::custom)?;
         let idempotency_key = members.take_optional("idempotencyKey").map_err(D::Error::custom)?;
         let command = members.command(&op).map_err(D::Error::custom)?;
@@ -200,7 +210,13 @@ impl NewSku {
     }
 }
 
-/// A command of a batch in the compact encoding: a list of these, in the model's codec.
+/// A batch in the compact encoding: a list in the model's codec, as which it can also be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireBatch(
+    #[serde(deserialize_with = "codec::at_most::<MAX_BATCH_COMMANDS, _, _>")] pub Vec<WireRequest>,
+);
+
+/// A command of a batch in the compact encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireRequest {
     /// The command; nil ids stand for ones that are still to be made.

@@ -6,6 +6,8 @@ mod body;
 mod code;
 mod cursor;
 mod feed;
+#[cfg(test)]
+mod fuzz;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 mod order;
@@ -18,7 +20,10 @@ pub mod time;
 
 use std::time::Duration;
 
-pub use batch::{BatchBody, BatchCommand, BatchOutcome, BatchResult, MAX_BATCH_COMMANDS, WireRequest};
+pub use batch::{
+    BatchBody, BatchCommand, BatchOutcome, BatchResult, MAX_BATCH_COMMANDS, MAX_COMMAND_BYTES, WireBatch,
+    WireRequest,
+};
 pub use body::{
     Audit, Digest, Hold, HoldLine, MemberState, Movement, MovementPage, Row, RowPage, Settings, Status,
     Transfer, Violation, kind_name, settings, status_name, transfer_status_name,

@@ -3,8 +3,11 @@
 //! Every record on disk and on the wire starts with [`FORMAT`], so that a later release can tell which it
 //! reads. Integers take as few bytes as they need; what follows a value is an error, not ignored.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// The format that this release writes: bincode 2, little endian, variable-length integers, and a ledger of records
 /// that are movements or order events.
@@ -84,9 +87,52 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     }
 }
 
+/// A list of at most `MAX` elements, for `deserialize_with`: a few bytes can stand for a large element, so a list from
+/// outside is not read to its end before it is found to be too long.
+///
+/// # Errors
+/// When there are more, or one cannot be read.
+pub fn at_most<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct AtMost<const MAX: usize, T>(PhantomData<T>);
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for AtMost<MAX, T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX}")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            // A length that is only said takes no memory.
+            let mut read = Vec::new();
+            while let Some(element) = list.next_element()? {
+                if read.len() == MAX {
+                    return Err(A::Error::custom(format_args!("{TOO_MANY} {MAX}")));
+                }
+                read.push(element);
+            }
+            Ok(read)
+        }
+    }
+    deserializer.deserialize_seq(AtMost::<MAX, T>(PhantomData))
+}
+
+/// What the error of [`at_most`] begins with when there are more.
+pub const TOO_MANY: &str = "there are more than";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_read_up_to_its_limit() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Some(#[serde(deserialize_with = "at_most::<3, _, _>")] Vec<u8>);
+        for length in 0..6 {
+            let list = vec![7_u8; length];
+            let read = decode::<Some>(&encode(&list));
+            assert_eq!(read.ok(), (length <= 3).then_some(Some(list)), "{length}");
+        }
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {

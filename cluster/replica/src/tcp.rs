@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::network::{Channel, Network};
@@ -26,8 +27,19 @@ pub const MAX_FRAME_BYTES: usize = 256 << 20;
 /// How much is read, and allocated, in one step, in bytes.
 const READ_STEP_BYTES: usize = 1 << 20;
 
-/// How long a new connection may take to send its preamble.
+/// How long a new connection may take to send its preamble, and then to begin its first message: a peer connects when it
+/// has something to say.
 const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one step of a message that has begun may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections of peers at the same time: each peer has one for each channel, and now and then one that is about to end.
+const MAX_CONNECTIONS: usize = 128;
+
+/// Messages that are longer than a step may take so many further steps together, while they are read and answered: two of
+/// the longest. One that finds no room for long is given up.
+const FURTHER_STEPS: usize = 2 * MAX_FRAME_BYTES / READ_STEP_BYTES;
 
 type Connection = Arc<tokio::sync::Mutex<Option<TcpStream>>>;
 
@@ -55,7 +67,7 @@ impl Network for TcpNetwork {
                 None => connect(address, channel).await?,
             };
             write_frame(&mut stream, &request).await?;
-            let answer = read_frame(&mut stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            let (answer, _) = read_frame(&mut stream, None).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
             *slot = Some(stream);
             Ok(answer)
         };
@@ -78,13 +90,17 @@ where
     Answer: Future<Output = Bytes> + Send + 'static,
 {
     let mut connections = tokio::task::JoinSet::new();
+    let room = Arc::new(Semaphore::new(FURTHER_STEPS));
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => return,
             accepted = listener.accept() => match accepted {
+                Ok((_, from)) if connections.len() >= MAX_CONNECTIONS => {
+                    tracing::warn!(%from, limit = MAX_CONNECTIONS, "a connection to the peers' port is one too many");
+                }
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, answer.clone()));
+                    connections.spawn(serve_connection(stream, answer.clone(), room.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a peer's connection could not be accepted");
@@ -97,7 +113,7 @@ where
     }
 }
 
-async fn serve_connection<F, Answer>(mut stream: TcpStream, answer: F)
+async fn serve_connection<F, Answer>(mut stream: TcpStream, answer: F, room: Arc<Semaphore>)
 where
     F: Fn(Bytes) -> Answer,
     Answer: Future<Output = Bytes>,
@@ -107,7 +123,11 @@ where
     if !matches!(greeted, Ok(Ok(_))) || !preamble.starts_with(PREAMBLE) || stream.set_nodelay(true).is_err() {
         return;
     }
-    while let Ok(Some(request)) = read_frame(&mut stream).await {
+    let mut first = [0; 1];
+    if !matches!(timeout(PREAMBLE_TIMEOUT, stream.peek(&mut first)).await, Ok(Ok(1))) {
+        return;
+    }
+    while let Ok(Some((request, _held))) = read_frame(&mut stream, Some(&room)).await {
         if write_frame(&mut stream, &answer(request).await).await.is_err() {
             return;
         }
@@ -123,8 +143,11 @@ async fn write_frame(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(&frame).await
 }
 
-/// The next frame; none when the connection was closed between two.
-async fn read_frame(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
+/// The next frame, and the room that it takes where `room` is shared; none when the connection was closed between two.
+async fn read_frame(
+    stream: &mut TcpStream,
+    room: Option<&Arc<Semaphore>>,
+) -> io::Result<Option<(Bytes, Vec<OwnedSemaphorePermit>)>> {
     let mut prefix = [0; 4];
     match stream.read_exact(&mut prefix).await {
         Ok(_) => {}
@@ -138,14 +161,26 @@ async fn read_frame(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
             format!("a frame of {length} bytes was announced"),
         ));
     }
-    let mut frame = BytesMut::new();
+    let (mut frame, mut held) = (BytesMut::new(), Vec::new());
     while frame.len() < length {
-        let step = (length - frame.len()).min(READ_STEP_BYTES);
-        frame.reserve(step);
-        let mut limited = (&mut *stream).take(step as u64);
-        if limited.read_buf(&mut frame).await? == 0 {
+        if let Some(room) = room.filter(|_| !frame.is_empty()) {
+            let step = timeout(STEP_TIMEOUT, room.clone().acquire_owned()).await?;
+            held.push(step.map_err(io::Error::other)?);
+        }
+        let end = length.min(frame.len() + READ_STEP_BYTES);
+        timeout(STEP_TIMEOUT, read_up_to(stream, &mut frame, end)).await??;
+    }
+    Ok(Some((frame.freeze(), held)))
+}
+
+/// Reads until `frame` has `end` bytes.
+async fn read_up_to(stream: &mut TcpStream, frame: &mut BytesMut, end: usize) -> io::Result<()> {
+    while frame.len() < end {
+        let left = end - frame.len();
+        frame.reserve(left);
+        if (&mut *stream).take(left as u64).read_buf(frame).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    Ok(Some(frame.freeze()))
+    Ok(())
 }

@@ -8,13 +8,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_model::{Applied, Entry};
+use holdfast_model::{Applied, Entry, codec};
 use openraft::alias::{LogIdOf, StoredMembershipOf, VoteOf};
 use openraft::errors::ErrorSource;
 use openraft::impls::leader_id_std;
 use openraft::vote::RaftLeaderId;
 use openraft::{AsyncRuntime, RaftTypeConfig};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Member, NodeId};
 
@@ -70,6 +70,9 @@ impl ErrorSource for Cause {
         Self(text.to_string().into())
     }
 }
+
+/// The most members that are named in one record: far more than a cluster has.
+pub const MAX_MEMBERS: usize = 256;
 
 /// The name of a cluster: a random number made when it was founded. The feed's epoch is made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,9 +179,16 @@ pub struct MembershipRecord {
     /// The entry that made it so; none before the first.
     pub log_id: Option<LogIdRecord>,
     /// Sets of voters; two while a change is under way.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub voters: Vec<BTreeSet<NodeId>>,
     /// Voters and learners.
+    #[serde(deserialize_with = "some_peers")]
     pub peers: BTreeMap<NodeId, Peer>,
+}
+
+/// A map is written as a list of its pairs is.
+fn some_peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<NodeId, Peer>, D::Error> {
+    codec::at_most::<MAX_MEMBERS, (NodeId, Peer), D>(deserializer).map(|pairs| pairs.into_iter().collect())
 }
 
 impl MembershipRecord {

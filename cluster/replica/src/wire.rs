@@ -5,12 +5,18 @@
 use std::fmt;
 
 use bytes::Bytes;
-use holdfast_model::Seq;
+use holdfast_model::{Seq, codec};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
-use crate::types::{ClusterId, LogIdRecord, MembershipRecord, PayloadRecord, Peer, VoteRecord};
+use crate::types::{ClusterId, LogIdRecord, MAX_MEMBERS, MembershipRecord, PayloadRecord, Peer, VoteRecord};
 use crate::{Member, NodeId};
+
+/// The most entries in one message: a leader sends 64 at most.
+const MAX_ENTRIES: usize = 1024;
+
+/// The most ledger blocks in one message: the smallest take a hundred bytes each, and 4 MiB of them are sent at most.
+const MAX_BLOCKS: usize = 64 << 10;
 
 /// A request and who sends it.
 #[derive(Debug, Clone, Serialize, serde::Deserialize)]
@@ -33,6 +39,7 @@ pub enum Ask {
     /// Who are you, and is there a cluster?
     Probe {
         /// The members that the sender was told to found a cluster with; empty when it was told none.
+        #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
         founders: Vec<Member>,
     },
     /// Let me in.
@@ -81,6 +88,7 @@ pub struct Append {
     /// The entry before the first.
     pub prev: Option<LogIdRecord>,
     /// The entries.
+    #[serde(deserialize_with = "codec::at_most::<MAX_ENTRIES, _, _>")]
     pub entries: Vec<EntryRecord>,
     /// What is committed.
     pub commit: Option<LogIdRecord>,
@@ -139,7 +147,7 @@ pub enum Answer {
     /// To the last [`Ask::SnapshotPart`]: installed; the vote that the peer holds.
     Installed(VoteRecord),
     /// To [`Ask::LedgerBlocks`]: blocks with their first sequence, in order and without a hole, maybe not all.
-    LedgerBlocks(Vec<(Seq, Blob)>),
+    LedgerBlocks(#[serde(deserialize_with = "codec::at_most::<MAX_BLOCKS, _, _>")] Vec<(Seq, Blob)>),
     /// No: the peer will not do this for the sender.
     Refused(Refused),
 }
@@ -154,6 +162,7 @@ pub struct ProbeAnswer {
     /// Who is in that cluster.
     pub membership: Option<MembershipRecord>,
     /// The members that it was told to found a cluster with.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub founders: Vec<Member>,
 }
 

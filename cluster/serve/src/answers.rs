@@ -1,14 +1,18 @@
 //! Large answers share room: a reader that does not read keeps what it was to get in memory.
 
-use axum::body::{Body, HttpBody};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, PROBLEM_JSON, Problem};
-use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 
 use crate::limits::SMALL_ANSWER_BYTES;
-use crate::room::Room;
+use crate::room::{Held, Room};
 
 /// Keeps room for an answer whose length is known until it was sent; in place of one that finds none, says so. Streams are
 /// made as they are read, and need none. `is_look` when it answers a request that changes nothing.
@@ -17,13 +21,49 @@ pub fn hold_room(room: &Room, is_look: bool, response: Response) -> Response {
         return response;
     };
     match usize::try_from(bytes).ok().and_then(|bytes| room.take(bytes)) {
-        Some(held) => response.map(|body| {
-            Body::new(body.inspect_frame(move |_| {
-                // Held for as long as the body lives.
-                let _ = &held;
-            }))
-        }),
+        Some(held) => response.map(|body| Body::new(Holding { body, held: Arc::new(held) })),
         None => no_room(is_look),
+    }
+}
+
+/// A body whose bytes keep room until they were sent, and not only until they were taken to be sent.
+struct Holding {
+    body: Body,
+    held: Arc<Held>,
+}
+
+impl HttpBody for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let held = self.held.clone();
+        let keep = |bytes| Bytes::from_owner(Piece { bytes, _held: held });
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        polled.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(keep))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Bytes, and the room that they take.
+struct Piece {
+    bytes: Bytes,
+    _held: Arc<Held>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -40,6 +80,8 @@ fn no_room(is_look: bool) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     #[tokio::test]
@@ -55,7 +97,13 @@ mod tests {
         let unknown = text(hold_room(&room, false, large()).into_body()).await;
         assert!(unknown.windows(15).any(|part| part == b"outcome_unknown"), "it was done");
         assert_eq!(hold_room(&room, true, Response::new(Body::from("small"))).status(), 200);
-        drop(sent);
-        assert_eq!(hold_room(&room, true, large()).status(), 200, "the room was given back");
+        let [one, other] = sent;
+        drop(other);
+        let taken = one.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+        let again = hold_room(&room, true, large());
+        assert_eq!(again.status(), 200, "the room was given back");
+        assert_eq!(hold_room(&room, true, large()).status(), 503, "what was taken is not sent yet");
+        drop(taken);
+        assert_eq!(hold_room(&room, true, large()).status(), 200);
     }
 }

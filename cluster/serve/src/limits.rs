@@ -15,9 +15,9 @@ pub const MAX_HEAD_BYTES: usize = 32 << 10;
 /// A connection is closed when its reader has taken nothing for as long, unless it is set otherwise.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bodies that are being read or worked on may have as many bytes together: two of the largest batches. What is made of
-/// them takes a few times as much.
-pub const BODIES_BYTES: usize = 128 << 20;
+/// Bodies that are being read or worked on, and what is made of them where that can be much more, may have as many bytes
+/// together: some of the largest batches.
+pub const BODIES_BYTES: usize = 256 << 20;
 
 /// Answers above [`SMALL_ANSWER_BYTES`] that are being sent may have as many bytes together: some dozens of the largest
 /// pages, whose readers may be slow.

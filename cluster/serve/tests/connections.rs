@@ -92,7 +92,7 @@ async fn pipelined_requests_are_answered_in_order() {
 #[tokio::test]
 async fn a_head_that_is_too_long_or_no_http_is_refused() {
     let (address, _stop, _serving) = start(10).await;
-    let long = format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "x".repeat(holdfast_serve::MAX_HEAD_BYTES));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "x".repeat(8 * holdfast_serve::MAX_HEAD_BYTES));
     let headers = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(2_000));
     let hello = "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}";
     for head in [long.as_str(), &headers, hello, "HOLDFAST\u{1}\0\u{4}\0\0\0"] {

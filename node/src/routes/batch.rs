@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use holdfast_api::{
-    BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireRequest,
+    BatchBody, BatchOutcome, BatchResult, ErrorCode, MAX_BATCH_COMMANDS, OCTET_STREAM, Problem, WireBatch,
     check_post_url_in, header,
 };
 use holdfast_model::{
@@ -14,11 +14,21 @@ use holdfast_model::{
 use holdfast_replica::Submitted;
 
 use crate::App;
-use crate::mutate::{Whole, carry_out_all, request_for};
+use crate::mutate::{Whole, carry_out_all, is_octets, request_for};
 use crate::reply::{json, malformed, problem, with_body};
 
-/// The largest body of a batch, in bytes.
+/// The largest body of a batch in JSON, in bytes.
 const MAX_BATCH_BYTES: usize = 64 << 20;
+
+/// The largest body of a batch in the compact encoding, in bytes: 1.6 KiB for each of the most commands. Some bytes of it
+/// can stand for twenty times as many in memory.
+const MAX_COMPACT_BYTES: usize = 16 << 20;
+
+/// What a command takes in memory beside its lines, in bytes, about.
+const COMMAND_BYTES: usize = 512;
+
+/// What a line of a command takes in memory, in bytes, about.
+const LINE_BYTES: usize = 128;
 
 /// The longest key of a whole batch, in bytes.
 const MAX_BATCH_KEY_BYTES: usize = 240;
@@ -29,11 +39,12 @@ pub fn router() -> Router<App> {
 }
 
 async fn batch(State(app): State<App>, request: Request) -> Response {
-    let whole = match Whole::read(&app, request, MAX_BATCH_BYTES).await {
+    let max_bytes = if is_octets(request.headers()) { MAX_COMPACT_BYTES } else { MAX_BATCH_BYTES };
+    let whole = match Whole::read(&app, request, max_bytes).await {
         Ok(whole) => whole,
         Err(refused) => return problem(&refused),
     };
-    let is_octets = whole.is_octets();
+    let is_octets = is_octets(&whole.parts.headers);
     let requests = match read_commands(&whole, is_octets) {
         Ok(requests) => requests,
         Err(refused) => return problem(&refused),
@@ -48,27 +59,30 @@ async fn batch(State(app): State<App>, request: Request) -> Response {
             &Submitted { replies: Vec::new(), applied_seq: app.replica().applied_seq() },
         );
     }
+    // What a few bytes stand for may be large, and waits for its turn.
+    let Some(_held) = app.bodies().take(requests.iter().map(|request| bytes_of(&request.command)).sum())
+    else {
+        return problem(&Problem::new(ErrorCode::Overloaded, "other batches are being worked on"));
+    };
     let created: Vec<bool> = requests.iter().map(|request| makes_something(&request.command)).collect();
     carry_out_all(&app, whole, requests, |submitted| answer(is_octets, &created, &submitted)).await
 }
 
 fn read_commands(whole: &Whole, is_octets: bool) -> Result<Vec<ModelRequest>, Problem> {
     let commands: Vec<(Command, Option<String>)> = if is_octets {
-        let wire: Vec<WireRequest> = codec::decode(&whole.body)
-            .map_err(|error| malformed(format!("the body cannot be read: {error}")))?;
+        let WireBatch(wire) = codec::decode(&whole.body).map_err(|error| unreadable(&error.to_string()))?;
         for (place, request) in wire.iter().enumerate() {
             check_post_url_in(&request.command)
                 .map_err(|error| malformed(format!("command {place}: {error}")))?;
         }
         wire.into_iter().map(|request| (request.command, request.idempotency_key)).collect()
     } else {
-        let body: BatchBody = whole.json()?;
+        let body: BatchBody = whole.json().map_err(|problem| match problem.code {
+            ErrorCode::Malformed if problem.detail.contains(codec::TOO_MANY) => unreadable(&problem.detail),
+            _ => problem,
+        })?;
         body.commands.into_iter().map(|command| (command.command, command.idempotency_key)).collect()
     };
-    if commands.len() > MAX_BATCH_COMMANDS {
-        let detail = format!("a batch may have {MAX_BATCH_COMMANDS} commands, got {}", commands.len());
-        return Err(Problem::new(ErrorCode::TooLarge, detail));
-    }
     if let Some((place, _)) = commands.iter().enumerate().find(|(_, (command, _))| is_administrative(command))
     {
         return Err(malformed(format!("command {place} does not belong in a batch")));
@@ -80,6 +94,30 @@ fn read_commands(whole: &Whole, is_octets: bool) -> Result<Vec<ModelRequest>, Pr
         request_for(command, "batch", key.as_deref())
     };
     commands.into_iter().enumerate().map(request).collect()
+}
+
+/// What a command takes in memory, about.
+fn bytes_of(command: &Command) -> usize {
+    let lines = match command {
+        Command::Reserve { lines, .. }
+        | Command::Confirm { lines: Some(lines), .. }
+        | Command::Release { lines: Some(lines), .. }
+        | Command::Order {
+            action: OrderAction::Place { lines, .. } | OrderAction::ReplaceLines { lines, .. },
+            ..
+        } => lines.len(),
+        _ => 0,
+    };
+    COMMAND_BYTES + lines * LINE_BYTES
+}
+
+/// A body that holds no batch, or one with too many commands.
+fn unreadable(error: &str) -> Problem {
+    if error.contains(codec::TOO_MANY) {
+        let detail = format!("a batch may have {MAX_BATCH_COMMANDS} commands");
+        return Problem::new(ErrorCode::TooLarge, detail);
+    }
+    malformed(format!("the body cannot be read: {error}"))
 }
 
 /// The key of the whole batch: short enough to have a command's place added.

@@ -3,6 +3,7 @@
 //! Each node gets an address of 127.0.0.0/8 that no other node of this machine's test runs has, so that tests run side
 //! by side without asking for ports. Nothing outlives a test: a node ends when its standard input closes.
 
+mod caller;
 mod cluster;
 mod http;
 mod lazy;
@@ -16,6 +17,7 @@ mod small_disk;
 mod stream;
 mod sync;
 
+pub use caller::Caller;
 pub use cluster::Cluster;
 pub use http::{Answer, Http};
 pub use lazy::LazyReader;

@@ -21,6 +21,17 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// The most memory that a process has had at once, in bytes.
+///
+/// # Panics
+/// When the system does not tell.
+pub(crate) fn peak_memory_bytes(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kib.map(|kib: u64| kib << 10).expect("the system tells how much memory a process has had")
+}
+
 /// An address of 127.0.0.0/8 that no other caller on this machine gets.
 pub(crate) fn own_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -29,6 +40,15 @@ pub(crate) fn own_address() -> String {
     assert!(number < 255, "a test run starts fewer nodes than an octet has numbers");
     format!("127.{}.{}.{number}", 1 + (process >> 8) % 254, process & 0xff)
 }
+
+/// How elections are timed unless a test says otherwise. Tests share a machine with builds and with each other, and a
+/// process may have to wait longer for its turn than the lease of a leader usually lasts: then leadership would change
+/// where a test counts on it to stay.
+const TIMING: [(&str, &str); 3] = [
+    ("HOLDFAST_HEARTBEAT_MS", "100"),
+    ("HOLDFAST_ELECTION_MIN_MS", "1000"),
+    ("HOLDFAST_ELECTION_MAX_MS", "2000"),
+];
 
 /// One member: its number, addresses and directory, and its process while it runs.
 pub struct Node {
@@ -65,6 +85,11 @@ impl Node {
         self.wrapper = disk.inside();
     }
 
+    /// Lets it open so many files from its next start on.
+    pub fn limit_files(&mut self, files: u32) {
+        self.wrapper = vec!["prlimit".to_owned(), format!("--nofile={files}:{files}"), "--".to_owned()];
+    }
+
     /// How it is written in a list of members.
     #[must_use]
     pub fn listing(&self) -> String {
@@ -95,6 +120,7 @@ impl Node {
             .arg("--stop-when-stdin-closes")
             .args(more)
             .env_remove("HOLDFAST_CONFIG")
+            .envs(TIMING)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(output)
@@ -102,6 +128,15 @@ impl Node {
             .spawn()
             .expect("the node starts");
         self.child = Some(child);
+    }
+
+    /// The most memory that its process has had at once, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not tell.
+    #[must_use]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        peak_memory_bytes(self.child.as_ref().and_then(Child::id).expect("the node runs"))
     }
 
     /// What it has written so far.

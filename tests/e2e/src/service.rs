@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::node::own_address;
+use crate::node::{own_address, peak_memory_bytes};
 use crate::{Cluster, Http, PATIENCE, binary, eventually};
 
 /// A service of a cluster: its address and directory, and its process while it runs.
@@ -53,6 +53,15 @@ impl Service {
     #[must_use]
     pub fn http(&self) -> Http {
         Http::new(&self.address)
+    }
+
+    /// The most memory that its process has had at once, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not tell.
+    #[must_use]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        peak_memory_bytes(self.child.as_ref().and_then(Child::id).expect("the service runs"))
     }
 
     /// Starts its process.

@@ -5,6 +5,8 @@
 //! it can.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod generation;
 mod record;
 #[cfg(test)]

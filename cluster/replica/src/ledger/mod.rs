@@ -4,6 +4,8 @@
 //! database that will not open is set aside and fetched from the other members. Blocks are the same bytes under the same
 //! keys whoever writes them. It is one run of records without holes, but for one that is being filled: see `missing`.
 
+#[cfg(test)]
+mod fuzz;
 mod missing;
 mod sled_store;
 mod store;

@@ -5,6 +5,8 @@
 //! disk is the last thing that it does: everything after fails with the same text. [`crate::Replica`] opens it and
 //! gives it to the consensus library, which alone writes to it.
 
+#[cfg(test)]
+mod fuzz;
 mod memory;
 mod reader;
 mod record;

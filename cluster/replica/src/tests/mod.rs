@@ -1,6 +1,7 @@
 //! Tests of what is on disk beside the log: snapshots, ledger, identity; and the consensus library's own of all of it.
 
 mod files;
+mod fuzz;
 mod ledger;
 mod suite;
 
@@ -29,7 +30,7 @@ fn entry(term: u64, index: u64) -> E {
 }
 
 /// A state with `count` rows, and the records that tell how they were made.
-fn inventory(count: u64) -> (Inventory, Vec<Vec<holdfast_model::Record>>) {
+pub(crate) fn inventory(count: u64) -> (Inventory, Vec<Vec<holdfast_model::Record>>) {
     let mut inventory = Inventory::new();
     let records = (1..=count)
         .map(|index| {
