@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use axum::response::Response;
 use holdfast_api::{ErrorCode, Problem, header};
-use holdfast_replica::Replica;
+use holdfast_replica::{Detours, Replica};
 use holdfast_serve::{BODIES_BYTES, Room};
 use tower::{Service, ServiceExt};
 
@@ -35,11 +35,11 @@ struct Inner {
 }
 
 impl App {
-    /// The service in front of a replica.
+    /// The service in front of a replica, which reaches the leader by `detours`.
     #[must_use]
-    pub fn new(replica: Replica, request_timeout: Duration, feed: FeedOptions) -> Self {
+    pub fn new(replica: Replica, request_timeout: Duration, feed: FeedOptions, detours: Detours) -> Self {
         let feed = Feed::new(replica.clone(), feed);
-        let forwarder = Forwarder::new();
+        let forwarder = Forwarder::new(detours);
         let (bodies, is_draining) = (Room::new(BODIES_BYTES), AtomicBool::new(false));
         let own_address = HeaderValue::try_from(&replica.me().http).ok();
         Self(Arc::new(Inner { replica, feed, forwarder, request_timeout, bodies, is_draining, own_address }))

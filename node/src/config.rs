@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use holdfast_replica::{Member, Options, Timing};
+use holdfast_replica::{Detours, Member, Options, Timing};
 use holdfast_serve::{DEFAULT_CONNECTIONS, MAX_CONNECTIONS};
 use serde::Deserialize;
 
@@ -122,6 +122,9 @@ settings! {
     [value_name = "MEMBERS"] cluster: String = "HOLDFAST_CLUSTER";
     /// Peer addresses of members of a cluster to join, separated by commas
     [value_name = "ADDRESSES"] join: String = "HOLDFAST_JOIN";
+    /// Members that are behind a proxy or a translation of addresses, seen from here: ADDRESS=ADDRESS, separated by
+    /// commas; the second is dialled for the first
+    [value_name = "DETOURS"] via: String = "HOLDFAST_VIA";
     /// Milliseconds between the leader's heartbeats [default: 50]
     [value_name = "MS"] heartbeat_ms: u64 = "HOLDFAST_HEARTBEAT_MS";
     /// Least milliseconds of random wait before an election [default: 150]
@@ -181,6 +184,8 @@ pub struct Parsed {
 pub struct Config {
     /// What the replica starts from.
     pub replica: Options,
+    /// Where other addresses are dialled than those of the members.
+    pub detours: Detours,
     /// Where clients are served.
     pub http: SocketAddr,
     /// How long a request may take, in milliseconds.
@@ -310,6 +315,7 @@ impl Config {
         };
         Ok(Self {
             replica,
+            detours: detours(settings.via.as_deref().unwrap_or_default())?,
             http,
             request_timeout_ms: in_range(
                 "request_timeout_ms",
@@ -413,13 +419,30 @@ fn members(text: &str) -> Result<Vec<Member>, ConfigError> {
     Ok(members)
 }
 
+fn detours(text: &str) -> Result<Detours, ConfigError> {
+    let mut detours = Detours::new();
+    for part in list(text) {
+        let pair = part.split_once('=').filter(|(known, dialled)| is_address(known) && is_address(dialled));
+        let Some((known, dialled)) = pair else {
+            return wrong(format!(
+                "via must be ADDRESS=ADDRESS, separated by commas, such as 10.0.0.2:8087=127.0.0.1:9087, got {part:?}"
+            ));
+        };
+        if detours.insert(known.to_owned(), dialled.to_owned()).is_some() {
+            return wrong(format!("via names {known} twice"));
+        }
+    }
+    Ok(detours)
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 fn member(text: &str) -> Option<Member> {
     let (id, addresses) = text.split_once('=')?;
     let (peer, http) = addresses.split_once('/')?;
     let id = id.parse().ok().filter(|&id| id > 0)?;
-    let is_address = |text: &str| {
-        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-    };
     (is_address(peer) && is_address(http)).then(|| Member {
         id,
         peer: peer.to_owned(),
@@ -483,6 +506,9 @@ mod tests {
             (&["--id", "1", "--max-queue", "0"], &["max_queue", "1 to"]),
             (&["--id", "1", "--max-connections", "0"], &["max_connections", "1 to"]),
             (&["--id", "1", "--stall-timeout-ms", "99"], &["stall_timeout_ms", "100 to"]),
+            (&["--id", "1", "--via", "a:1"], &["via", "ADDRESS=ADDRESS", "a:1"]),
+            (&["--id", "1", "--via", "a:1=b:x"], &["via", "ADDRESS=ADDRESS", "b:x"]),
+            (&["--id", "1", "--via", "a:1=b:1,a:1=c:1"], &["via", "a:1", "twice"]),
         ] {
             let message = message(args);
             for part in parts {

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
 use axum::response::Response;
 use holdfast_api::{CLIENT_IDLE_LIMIT, ErrorCode, Problem, header};
-use holdfast_replica::Member;
+use holdfast_replica::{Detours, Member};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -30,22 +30,24 @@ pub enum Forwarded {
 /// A pool of connections to leaders.
 pub struct Forwarder {
     client: Client<HttpConnector, Body>,
+    detours: Detours,
 }
 
 impl Forwarder {
     /// A pool with no connection yet.
-    pub fn new() -> Self {
+    pub fn new(detours: Detours) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let mut pool = Client::builder(TokioExecutor::new());
         pool.pool_timer(TokioTimer::new()).pool_idle_timeout(CLIENT_IDLE_LIMIT);
-        Self { client: pool.build(connector) }
+        Self { client: pool.build(connector), detours }
     }
 
     /// Sends a request on to the leader, which works on it for `left` at most.
     pub async fn forward(&self, leader: &Member, parts: &Parts, body: Bytes, left: Duration) -> Forwarded {
-        let Some(request) = request_to(leader, parts, body, left) else { return Forwarded::NotTaken };
+        let address = self.detours.get(&leader.http).unwrap_or(&leader.http);
+        let Some(request) = request_to(address, parts, body, left) else { return Forwarded::NotTaken };
         match self.client.request(request).await {
             Ok(response) => {
                 let response = response.map(Body::new);
@@ -83,12 +85,9 @@ fn path(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
-fn request_to(leader: &Member, parts: &Parts, body: Bytes, left: Duration) -> Option<Request<Body>> {
-    let mut request = Request::builder().method(parts.method.clone()).uri(format!(
-        "http://{}{}",
-        leader.http,
-        path(&parts.uri)
-    ));
+fn request_to(address: &str, parts: &Parts, body: Bytes, left: Duration) -> Option<Request<Body>> {
+    let mut request =
+        Request::builder().method(parts.method.clone()).uri(format!("http://{address}{}", path(&parts.uri)));
     let kept = ["content-type", "accept", header::IDEMPOTENCY_KEY];
     for (name, value) in kept.iter().filter_map(|name| parts.headers.get(*name).map(|value| (*name, value))) {
         request = request.header(name, value);

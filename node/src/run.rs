@@ -38,12 +38,13 @@ pub async fn run(config: Config) -> Outcome {
         Ok(asked) => asked,
         Err(error) => return Outcome::CannotStart(format!("signals cannot be received: {error}")),
     };
-    let replica = match Replica::start(config.replica.clone()).await {
+    let replica = match Replica::start(config.replica.clone(), config.detours.clone()).await {
         Ok(replica) => replica,
         Err(error) => return Outcome::CannotStart(error.to_string()),
     };
     tracing::info!(node = config.replica.me.id, http = %config.http, peer = %config.replica.me.peer, "started");
-    let service = App::new(replica.clone(), Duration::from_millis(config.request_timeout_ms), config.feed);
+    let timeout = Duration::from_millis(config.request_timeout_ms);
+    let service = App::new(replica.clone(), timeout, config.feed, config.detours);
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Limits {
         connections: connections_within_reach(config.max_connections),

@@ -45,6 +45,7 @@ pub use replica::Replica;
 pub use start::{Parts, Random};
 pub use state::Witness;
 pub use status::{MemberStatus, Role, Status};
+pub use tcp::Detours;
 
 /// Log directives that quieten the libraries below: what an operator acts on is told by this crate.
 pub const LIBRARY_LOG_DIRECTIVES: &str = "openraft=off,sled=warn";

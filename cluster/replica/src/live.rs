@@ -13,7 +13,7 @@ use crate::ledger::SledPlace;
 use crate::log::Limits;
 use crate::replica::Replica;
 use crate::start::Parts;
-use crate::tcp::{self, TcpNetwork};
+use crate::tcp::{self, Detours, TcpNetwork};
 use crate::types::Host;
 use crate::{Member, Options, StartError};
 
@@ -35,7 +35,7 @@ impl Replica<Live> {
     ///
     /// # Errors
     /// When the directory, the address or the files do not allow it: one line that says what to do.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
+    pub async fn start(options: Options, detours: Detours) -> Result<Self, StartError> {
         let lock = lock_dir(&options.dir)?;
         let listener = TcpListener::bind(&options.me.peer).await.map_err(|error| {
             StartError(format!("cannot listen for peers on {}: {error}", options.me.peer))
@@ -44,7 +44,7 @@ impl Replica<Live> {
             disk: FileDisk::open(&options.dir).map_err(|error| StartError(error.to_string()))?,
             ledger: Arc::new(SledPlace::new(&options.dir.join(LEDGER_DIR))),
             log_limits: Limits::default(),
-            network: TcpNetwork::default(),
+            network: TcpNetwork::new(detours),
             wall: Arc::new(wall_clock),
             random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
             witness: None,

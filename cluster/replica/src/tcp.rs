@@ -43,10 +43,22 @@ const FURTHER_STEPS: usize = 2 * MAX_FRAME_BYTES / READ_STEP_BYTES;
 
 type Connection = Arc<tokio::sync::Mutex<Option<TcpStream>>>;
 
+/// Where another address is dialled than the one under which a member is known: there is a proxy or a translation of
+/// addresses in between.
+pub type Detours = BTreeMap<String, String>;
+
 /// Calls to peers over TCP.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct TcpNetwork {
+    detours: Arc<Detours>,
     connections: Arc<Mutex<BTreeMap<(String, Channel), Connection>>>,
+}
+
+impl TcpNetwork {
+    /// A network without a connection yet.
+    pub fn new(detours: Detours) -> Self {
+        Self { detours: Arc::new(detours), connections: Arc::default() }
+    }
 }
 
 impl Network for TcpNetwork {
@@ -64,7 +76,7 @@ impl Network for TcpNetwork {
             // later call reads this one's answer.
             let mut stream = match slot.take() {
                 Some(stream) => stream,
-                None => connect(address, channel).await?,
+                None => connect(self.detours.get(address).map_or(address, String::as_str), channel).await?,
             };
             write_frame(&mut stream, &request).await?;
             let (answer, _) = read_frame(&mut stream, None).await?.ok_or(io::ErrorKind::UnexpectedEof)?;

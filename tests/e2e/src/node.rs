@@ -15,7 +15,9 @@ use crate::{Http, PATIENCE, SmallDisk};
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let dir = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
+    let dir = test.parent().expect("a program lies in a directory");
+    // A test lies in target/PROFILE/deps, a program beside the others.
+    let dir = if dir.ends_with("deps") { dir.parent().expect("it has one above it") } else { dir };
     let path = dir.join(name);
     assert!(path.exists(), "{} is missing: cargo build -p holdfast-node -p holdfast-cli", path.display());
     path
@@ -69,7 +71,12 @@ impl Node {
     /// A node that does not run yet.
     #[must_use]
     pub fn new(id: u64, base: &Path) -> Self {
-        let address = own_address();
+        Self::at(id, base, &own_address())
+    }
+
+    /// A node at an address that the caller has chosen; it does not run yet.
+    #[must_use]
+    pub fn at(id: u64, base: &Path, address: &str) -> Self {
         Self {
             id,
             http_address: format!("{address}:8082"),
@@ -82,7 +89,12 @@ impl Node {
 
     /// Starts it where `disk` is mounted from now on.
     pub fn run_on(&mut self, disk: &SmallDisk) {
-        self.wrapper = disk.inside();
+        self.run_inside(disk.inside());
+    }
+
+    /// Starts it by this command line from now on, which its own is added to; it must become the node's process.
+    pub fn run_inside(&mut self, wrapper: Vec<String>) {
+        self.wrapper = wrapper;
     }
 
     /// Lets it open so many files from its next start on.
@@ -161,6 +173,12 @@ impl Node {
     pub async fn kill(&mut self) {
         let mut child = self.child.take().expect("the node runs");
         child.kill().await.expect("a process of one's own can be killed");
+    }
+
+    /// The number of its process while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
     }
 
     /// Sends it a signal by name, such as TERM or STOP.
