@@ -227,14 +227,10 @@ fn config(options: &Options) -> Result<Arc<openraft::Config>, StartError> {
         // A member that lost a part of its log says so, and does not vote until it has caught up; one that was wiped
         // is refused. So a follower's log that is shorter than it was is no reason to stop.
         allow_log_reversion: Some(true),
-        // A leader that comes back may have lost entries of its term that others have: leading on in that term, it would
-        // make others under the same index.
-        #[cfg(not(feature = "planted-bugs"))]
+        // A leader sends entries before they are durable here. When it comes back with a shorter log, after damage or a
+        // loss of power, and led on in the same term, it would write other entries under indices that its followers have
+        // in that term already, and nobody would ever notice that they differ. So it stands for election, in a new term.
         enable_leader_restore: Some(false),
-        #[cfg(feature = "planted-bugs")]
-        enable_leader_restore: Some(holdfast_model::planted::is(
-            holdfast_model::planted::Bug::LeaderRestored,
-        )),
         ..openraft::Config::default()
     };
     config
