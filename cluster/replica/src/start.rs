@@ -230,7 +230,12 @@ fn config(options: &Options) -> Result<Arc<openraft::Config>, StartError> {
         // A leader sends entries before they are durable here. When it comes back with a shorter log, after damage or a
         // loss of power, and led on in the same term, it would write other entries under indices that its followers have
         // in that term already, and nobody would ever notice that they differ. So it stands for election, in a new term.
+        #[cfg(not(feature = "planted-bugs"))]
         enable_leader_restore: Some(false),
+        #[cfg(feature = "planted-bugs")]
+        enable_leader_restore: Some(holdfast_model::planted::is(
+            holdfast_model::planted::Bug::LeaderRestored,
+        )),
         ..openraft::Config::default()
     };
     config
