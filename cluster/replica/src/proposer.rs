@@ -96,7 +96,7 @@ impl<H: Host> Proposer<H> {
         let is_tick = callers.is_empty();
         let counts: Vec<usize> = callers.iter().map(|caller| caller.requests.len()).collect();
         let requests = callers.iter_mut().flat_map(|caller| std::mem::take(&mut caller.requests)).collect();
-        let stamp = self.clock.now();
+        let stamp = self.clock.stamp();
         let entry = Entry { stamp, utc_offset_ms: self.new_utc_offset(stamp), requests };
         let bytes = Bytes::from(codec::encode(&entry));
         let proposal = Proposal { bytes, entry: Some(Arc::new(entry)) };
