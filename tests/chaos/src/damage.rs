@@ -42,6 +42,9 @@ impl Damage {
     }
 }
 
+/// Where the bits turn in a file.
+type Places = fn(&[u8]) -> Vec<usize>;
+
 /// A file as it was.
 pub struct Spared {
     path: PathBuf,
@@ -64,7 +67,7 @@ impl Spared {
 /// When a file cannot be read or written.
 pub fn inflict(dir: &Path, damage: Damage) -> io::Result<Vec<Spared>> {
     let newest = |prefix: &str| Ok::<_, io::Error>(files(dir, prefix)?.into_iter().next_back());
-    let (paths, place): (Vec<PathBuf>, fn(&[u8]) -> Vec<usize>) = match damage {
+    let (paths, place): (Vec<PathBuf>, Places) = match damage {
         Damage::LogMiddle => (newest("log-")?.into_iter().collect(), middle),
         Damage::LogTail => (newest("log-")?.into_iter().collect(), tail),
         Damage::OneVote => (vec![dir.join("vote-a")], middle),

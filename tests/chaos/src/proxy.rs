@@ -149,7 +149,7 @@ async fn pipe(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: Fore
 async fn broken(weather: &mut Forecast) {
     let breaks = weather.wait_for(|weather| matches!(weather, Weather::Cut { breaks: true })).await.is_ok();
     if !breaks {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

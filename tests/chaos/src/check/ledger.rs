@@ -95,13 +95,13 @@ impl<'a> Asked<'a> {
     fn of(calls: &'a [Call]) -> Self {
         let mut asked = Self::default();
         for call in calls {
-            let number = match call.op {
-                Op::Reserve { hold: number, .. }
-                | Op::Place { order: number, .. }
-                | Op::Adjust { key: number, .. }
-                | Op::Sale { event: number, .. }
-                | Op::Receive { event: number, .. } => number,
-                _ => continue,
+            let (Op::Reserve { hold: number, .. }
+            | Op::Place { order: number, .. }
+            | Op::Adjust { key: number, .. }
+            | Op::Sale { event: number, .. }
+            | Op::Receive { event: number, .. }) = call.op
+            else {
+                continue;
             };
             asked.by_number.insert(number, (call.shelf, &call.op));
         }

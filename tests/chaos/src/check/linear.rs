@@ -91,12 +91,12 @@ fn answered(calls: &[&Call]) -> Vec<u64> {
 }
 
 /// The calls as they were known at a time.
-fn as_of(calls: &[&Call], at: u64) -> Vec<Box<Call>> {
+fn as_of(calls: &[&Call], at: u64) -> Vec<Call> {
     let begun = calls.iter().filter(|call| call.called <= at);
     let known = begun.map(|&call| {
         let is_over = call.ended.is_some_and(|ended| ended <= at);
         let end = if is_over { call.end.clone() } else { End::Unknown };
-        Box::new(Call { end, ..call.clone() })
+        Call { end, ..call.clone() }
     });
     known.collect()
 }

@@ -6,10 +6,13 @@ use super::{Call, Effects, Report};
 use crate::history::End;
 use crate::op::{Op, Reply, RowSeen};
 
+/// When a read began and ended, and what its node had applied.
+type Seen = (u64, u64, u64);
+
 /// Checks every read of a row.
 pub fn check(calls: &[Call], effects: &Effects, report: &mut Report) {
     let acknowledged = Acknowledged::of(calls, effects);
-    let mut locals: HashMap<(usize, u64), Vec<(u64, u64, u64)>> = HashMap::new();
+    let mut locals: HashMap<(usize, u64), Vec<Seen>> = HashMap::new();
     for call in calls {
         let (Op::ReadRow { item, local }, End::Answered { answer, applied_seq }) = (&call.op, &call.end)
         else {
@@ -83,7 +86,7 @@ impl Acknowledged {
 }
 
 /// One node never goes back while it runs.
-fn check_monotone(node: usize, mut reads: Vec<(u64, u64, u64)>, report: &mut Report) {
+fn check_monotone(node: usize, mut reads: Vec<Seen>, report: &mut Report) {
     reads.sort_unstable();
     let mut ended: Vec<(u64, u64)> = reads.iter().map(|(_, ended, applied)| (*ended, *applied)).collect();
     ended.sort_unstable();
