@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::damage::{Damage, inflict};
 use crate::history::History;
 use crate::proxy::Weather;
 use crate::site::{MEMBERS, ON_SMALL_DISK, Site, State, pairs};
+use crate::wire::Request;
 
 /// How long a node may take for what it must do: stop on a full disk, refuse a damaged vote, catch up.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -89,6 +92,9 @@ impl Nemesis {
     pub async fn rage(&mut self, end: Instant) -> Result<(), String> {
         while Instant::now() < end {
             self.pause(300, 2000).await;
+            if self.random.bool() {
+                self.take_snapshot().await;
+            }
             if let Some(&fault) = self.random.choice(&self.faults) {
                 self.make(fault).await?;
                 if let Some(fallen) = self.site.fallen().first() {
@@ -101,6 +107,19 @@ impl Nemesis {
             }
         }
         self.site.heal().await
+    }
+
+    /// Lets some node cut its log, so that who comes back later must be sent a snapshot, and who is damaged has one.
+    async fn take_snapshot(&mut self) {
+        let node = self.random.usize(..MEMBERS);
+        let request = Request {
+            method: Method::POST,
+            path: "/cluster/snapshot".to_owned(),
+            key: None,
+            body: Some(json!({})),
+        };
+        // It need not come about: the node may have nothing new, or no time.
+        drop(self.site.web.ask(node, request, Duration::from_secs(5)).await);
     }
 
     async fn pause(&mut self, least_ms: u64, most_ms: u64) {
@@ -247,17 +266,15 @@ impl Nemesis {
         self.note(&name, &format!("node {}", node + 1));
         let said = self.site.output(node).len();
         self.site.start_node(node);
-        if damage == Damage::BothVotes {
-            let code = self.site.ends(node, PATIENCE).await?;
-            if code == 0 {
-                return Err(format!("node {} took part without a vote", node + 1));
-            }
+        if self.refuses(node, said).await? {
             for file in &spared {
                 file.restore().map_err(|error| error.to_string())?;
             }
             self.site.start_node(node);
+            self.catch_up(node).await?;
+        } else if damage == Damage::BothVotes {
+            return Err(format!("node {} took part without a vote", node + 1));
         }
-        self.catch_up(node).await?;
         let output = self.site.output(node);
         match damage.complaint() {
             Some(complaint) if !output[said..].contains(complaint) => {
@@ -266,6 +283,23 @@ impl Nemesis {
                 if is_late { Ok(()) } else { Err(format!("node {} says nothing of {damage:?}", node + 1)) }
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether a node that was damaged ends since it cannot recover by itself, and tells who started it what to do; or
+    /// else catches up.
+    async fn refuses(&mut self, node: usize, said: usize) -> Result<bool, String> {
+        match self.catch_up(node).await {
+            Ok(()) => Ok(false),
+            Err(_) if self.site.output(node)[said..].contains("a new id and --join") => {
+                let code = self.site.ends(node, PATIENCE).await?;
+                if code == 0 {
+                    Err(format!("node {} ended as if it had been asked to", node + 1))
+                } else {
+                    Ok(true)
+                }
+            }
+            Err(why) => Err(why),
         }
     }
 

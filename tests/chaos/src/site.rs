@@ -1,7 +1,7 @@
 //! Three nodes, what is between them, and what was done to them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use holdfast_e2e::{Node, SmallDisk};
@@ -18,6 +18,12 @@ pub const ON_SMALL_DISK: usize = 2;
 
 /// Size of the small disk, in MiB: more than a round writes.
 const SMALL_DISK_MIB: u32 = 256;
+
+/// The nodes' addresses, the same in each round of this process: there are not enough of them for a long run.
+static ADDRESSES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let nodes = (1..=MEMBERS as u64).map(|id| Node::new(id, Path::new("")));
+    nodes.map(|node| node.http_address.rsplit_once(':').expect("it ends in a port").0.to_owned()).collect()
+});
 
 /// How long a node may take to say how it stands.
 const LOOK: Duration = Duration::from_millis(500);
@@ -74,12 +80,9 @@ impl Site {
             },
             Ground::Proxies { .. } => None,
         };
-        let mut nodes: Vec<Node> = match &namespaces {
-            None => (1..=MEMBERS as u64).map(|id| Node::new(id, dir)).collect(),
-            Some(net) => {
-                (0..MEMBERS).map(|node| Node::at(node as u64 + 1, dir, &net.address(node))).collect()
-            }
-        };
+        let address = |node: usize| namespaces.as_ref().map_or(ADDRESSES[node].clone(), |net| net.address(node));
+        let mut nodes: Vec<Node> =
+            (0..MEMBERS).map(|node| Node::at(node as u64 + 1, dir, &address(node))).collect();
         if let Some(net) = &namespaces {
             for (index, node) in nodes.iter_mut().enumerate() {
                 node.run_inside(net.inside(index));
