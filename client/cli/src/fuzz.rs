@@ -60,7 +60,7 @@ proptest! {
 #[test]
 fn a_small_file_that_unpacks_to_much_takes_little_memory() {
     let header = "store,item,qty\n";
-    for line in ["S1,A,3\n".repeat(4 << 20), "x".repeat(64 << 20), "\n".repeat(32 << 20)] {
+    for line in ["S1,A,3\n".repeat(100_000), "x".repeat(64 << 20), "\n".repeat(1 << 20)] {
         let bytes = packed((header.to_owned() + &line).as_bytes());
         assert!(bytes.len() < 1 << 20, "{}", bytes.len());
         lines_of(&bytes);

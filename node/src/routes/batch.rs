@@ -24,12 +24,6 @@ const MAX_BATCH_BYTES: usize = 64 << 20;
 /// can stand for twenty times as many in memory.
 const MAX_COMPACT_BYTES: usize = 16 << 20;
 
-/// What a command takes in memory beside its lines, in bytes, about.
-const COMMAND_BYTES: usize = 512;
-
-/// What a line of a command takes in memory, in bytes, about.
-const LINE_BYTES: usize = 128;
-
 /// The longest key of a whole batch, in bytes.
 const MAX_BATCH_KEY_BYTES: usize = 240;
 
@@ -60,8 +54,7 @@ async fn batch(State(app): State<App>, request: Request) -> Response {
         );
     }
     // What a few bytes stand for may be large, and waits for its turn.
-    let Some(_held) = app.bodies().take(requests.iter().map(|request| bytes_of(&request.command)).sum())
-    else {
+    let Some(_held) = app.bodies().take(requests.iter().map(ModelRequest::memory_bytes).sum()) else {
         return problem(&Problem::new(ErrorCode::Overloaded, "other batches are being worked on"));
     };
     let created: Vec<bool> = requests.iter().map(|request| makes_something(&request.command)).collect();
@@ -94,21 +87,6 @@ fn read_commands(whole: &Whole, is_octets: bool) -> Result<Vec<ModelRequest>, Pr
         request_for(command, "batch", key.as_deref())
     };
     commands.into_iter().enumerate().map(request).collect()
-}
-
-/// What a command takes in memory, about.
-fn bytes_of(command: &Command) -> usize {
-    let lines = match command {
-        Command::Reserve { lines, .. }
-        | Command::Confirm { lines: Some(lines), .. }
-        | Command::Release { lines: Some(lines), .. }
-        | Command::Order {
-            action: OrderAction::Place { lines, .. } | OrderAction::ReplaceLines { lines, .. },
-            ..
-        } => lines.len(),
-        _ => 0,
-    };
-    COMMAND_BYTES + lines * LINE_BYTES
 }
 
 /// A body that holds no batch, or one with too many commands.

@@ -3,7 +3,7 @@
 
 use holdfast_e2e::{Caller, Cluster, Http, OrderService, PATIENCE, Sync, eventually};
 use holdfast_serve::connections_within_reach;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
