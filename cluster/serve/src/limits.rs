@@ -19,13 +19,20 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// together: some of the largest batches.
 pub const BODIES_BYTES: usize = 256 << 20;
 
-/// Answers above [`SMALL_ANSWER_BYTES`] that are being sent may have as many bytes together: some dozens of the largest
+/// Answers above 16 KiB that are being sent may have as many bytes together: some dozens of the largest
 /// pages, whose readers may be slow.
 pub const ANSWERS_BYTES: usize = 128 << 20;
 
 /// Answers up to this many bytes are sent whatever else is being sent: there is one for each connection at most, and it
 /// fits into the buffers that a connection has anyway.
 pub const SMALL_ANSWER_BYTES: u64 = 16 << 10;
+
+/// How long a connection whose last answer was given before everything was read is read further, and how many bytes of it:
+/// what is still on its way would break the connection off, and the answer with it.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// See [`LINGER`].
+pub const LINGER_BYTES: usize = 16 << 20;
 
 /// Connections beyond the limit that are told so at the same time; the others are closed without a word.
 pub const TURNED_AWAY_AT_ONCE: usize = 64;

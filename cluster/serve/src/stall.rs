@@ -1,26 +1,30 @@
 //! Connections of which a reader that does not read cannot keep hold: a write that makes no progress for long fails, and
-//! with it what was buffered is given up.
+//! with it what was buffered is given up. And whose last answer is not lost where it was given before everything was read.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::limits::{LINGER, LINGER_BYTES};
+
 /// A connection whose writes give up.
 pub struct Stalled<S> {
     stream: S,
     limit: Duration,
-    /// Runs while a write waits for its reader.
+    /// Runs while a write waits for its reader, and while what nobody wants is read.
     waits: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were read since nothing more is written; none before.
+    unwanted: Option<usize>,
 }
 
 impl<S> Stalled<S> {
     /// A connection whose writes give up after `limit` without progress.
     pub const fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waits: None }
+        Self { stream, limit, waits: None, unwanted: None }
     }
 }
 
@@ -41,6 +45,27 @@ impl<S: AsyncWrite + Unpin> Stalled<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Stalled<S> {
+    /// Reads what nobody wants any more, until the other end has closed or the time for that is over.
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut piece = [0; 8192];
+        while self.unwanted.is_some_and(|unwanted| unwanted < LINGER_BYTES) {
+            let mut buffer = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.unwanted = self.unwanted.map(|unwanted| unwanted + buffer.filled().len());
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    let is_over = self.waits.as_mut().is_none_or(|waits| waits.as_mut().poll(cx).is_ready());
+                    return if is_over { Poll::Ready(Ok(())) } else { Poll::Pending };
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -51,7 +76,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
@@ -73,7 +98,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.unwanted.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            (self.unwanted, self.waits) = (Some(0), Some(Box::pin(sleep(LINGER))));
+        }
+        self.drain(cx)
     }
 }
 
@@ -99,5 +128,26 @@ mod tests {
         let _reader = slowly.await.unwrap();
         let given_up = writer.write_all(b"0").await.unwrap_err();
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_on_its_way_is_read_for_a_while_after_the_last_answer() {
+        let (mut other, stream) = duplex(4);
+        let mut ending = Stalled::new(stream, Duration::from_secs(10));
+        let sending = tokio::spawn(async move {
+            other.write_all(&[7; 1000]).await.expect("it is read to the end");
+            other
+        });
+        ending.shutdown().await.unwrap();
+        let mut other = sending.await.unwrap();
+        assert_eq!(other.read(&mut [0]).await.unwrap(), 0, "nothing more is written");
+        let (other, stream) = duplex(4);
+        let started = tokio::time::Instant::now();
+        Stalled::new(stream, Duration::from_secs(10)).shutdown().await.unwrap();
+        assert!(
+            (LINGER..2 * LINGER).contains(&started.elapsed()),
+            "whoever stays is not waited for any longer"
+        );
+        drop(other);
     }
 }

@@ -71,6 +71,18 @@ async fn connections_beyond_the_limit_are_told_so_and_one_that_ends_makes_room()
 }
 
 #[tokio::test]
+async fn an_answer_is_heard_though_not_everything_was_read() {
+    let (address, _stop, _serving) = start(1).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let body = vec![b' '; 4 << 20];
+    let head = format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    timeout(PATIENCE, stream.write_all(&body)).await.expect("it is read").unwrap();
+    let answer = read_to(&mut stream, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let (address, _stop, _serving) = start(1).await;
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,6 +1,6 @@
 //! The whole API by black box, on a follower where it matters: what a client without any library sees.
 
-use holdfast_e2e::{Cluster, Http};
+use holdfast_e2e::{Cluster, Http, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -294,8 +294,14 @@ async fn leadership_goes_where_it_is_sent_and_settings_are_replicated() {
     for _ in 0..4 {
         let follower = cluster.follower().await;
         let to = cluster.nodes[follower].id;
-        let answer = cluster.http(0).post("/cluster/leader", json!({"to": to})).await.expect(200);
-        drop(answer);
+        let http = cluster.http(0);
+        eventually("leadership goes there", || async {
+            // Whether it was handed over may not be known: then it is looked at.
+            let answer = http.post("/cluster/leader", json!({"to": to})).await;
+            let leads = answer.status == 200 || http.get("/cluster").await.body["leader"]["id"] == to;
+            leads.then_some(())
+        })
+        .await;
         assert_eq!(cluster.leader().await, follower);
     }
     let http = cluster.http(0);
