@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use holdfast_model::{Seq, UtcMillis};
+use holdfast_replica::ledger::SledPlace;
+use holdfast_replica::log::Limits;
 use holdfast_replica::{Member, Options, Parts, Replica, Timing};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -133,10 +135,12 @@ async fn start(id: u64, disk: &MemoryDisk, dir: &Path, exchange: &Arc<Mutex<Exch
     let last = AtomicU64::new(0);
     let parts = Parts {
         disk: disk.clone(),
-        ledger_dir: dir.join(id.to_string()),
+        ledger: Arc::new(SledPlace::new(&dir.join(id.to_string()))),
+        log_limits: Limits::default(),
         network: Wires { me: me.peer.clone(), exchange: exchange.clone() },
         wall: Arc::new(|| UtcMillis(0)),
         random: Arc::new(move || u128::from(last.fetch_add(1, Ordering::Relaxed) * 10 + id)),
+        witness: None,
     };
     let options = Options {
         cluster: (1..=3).map(member).collect(),
@@ -197,7 +201,7 @@ impl Three {
         let leader = self.members[self.leader().await].clone();
         let requests: Vec<Request> = (self.rows..self.rows + count).map(long_named).collect();
         for some in requests.chunks(5000) {
-            let submitted = leader.submit(some.to_vec(), PATIENCE).await.unwrap();
+            let submitted = leader.submit(some, PATIENCE).await.unwrap();
             assert!(submitted.replies.iter().all(|reply| reply.result.is_ok()));
         }
         self.rows += count;
