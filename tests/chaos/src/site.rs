@@ -80,7 +80,8 @@ impl Site {
             },
             Ground::Proxies { .. } => None,
         };
-        let address = |node: usize| namespaces.as_ref().map_or(ADDRESSES[node].clone(), |net| net.address(node));
+        let address =
+            |node: usize| namespaces.as_ref().map_or(ADDRESSES[node].clone(), |net| net.address(node));
         let mut nodes: Vec<Node> =
             (0..MEMBERS).map(|node| Node::at(node as u64 + 1, dir, &address(node))).collect();
         if let Some(net) = &namespaces {

@@ -7,7 +7,7 @@ use holdfast_model::Seq;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Ledger, block, key, missing::Missing};
+use super::{Ledger, block, missing::Missing};
 use crate::tests::inventory;
 
 /// Memory for each byte of a block.
@@ -24,7 +24,7 @@ fn filled() -> (TempDir, Ledger) {
 }
 
 fn bytes_of(ledger: &Ledger, seq: u64) -> Vec<u8> {
-    ledger.blocks.get(key(Seq(seq))).unwrap().unwrap().to_vec()
+    ledger.store.upto(Seq(seq)).unwrap().unwrap().1.to_vec()
 }
 
 proptest! {
@@ -46,7 +46,7 @@ proptest! {
     fn whatever_a_block_holds_the_ledger_answers(edits in edits(), place in 1..=20_u64) {
         let (_dir, ledger) = filled();
         let bytes = damaged(&bytes_of(&ledger, place), &edits);
-        ledger.blocks.insert(key(Seq(place)), bytes).unwrap();
+        ledger.store.insert(Seq(place), &bytes).unwrap();
         let _ = ledger.last_seq();
         for seq in [1, place, 20].map(Seq) {
             let _ = (ledger.movement(seq), ledger.movements(Seq(seq.0 - 1), 30), ledger.history(seq, 10));
@@ -81,9 +81,9 @@ proptest! {
         let (_dir, ledger) = filled();
         ledger.note_snapshot(Seq(30), Seq(2)).unwrap();
         for name in ["gap", "start"] {
-            let bytes = damaged(&ledger.notes.get(name).unwrap().unwrap(), &edits);
-            ledger.notes.insert(name, bytes).unwrap();
+            let bytes = damaged(&ledger.store.note(name).unwrap().unwrap(), &edits);
+            ledger.store.put_notes(&[(name, bytes)]).unwrap();
         }
-        let _ = Missing::read(&ledger.notes);
+        let _ = Missing::read(&*ledger.store);
     }
 }

@@ -17,7 +17,7 @@ use crate::file_disk::FileDisk;
 use crate::identity::Identity;
 use crate::network::{Channel, Network};
 use crate::snapshot::{SnapshotHead, Snapshots};
-use crate::tcp::{self, TcpNetwork};
+use crate::tcp::{self, Detours, TcpNetwork};
 use crate::types::{ClusterId, LogIdRecord, MembershipRecord, PayloadRecord, Peer, VoteRecord};
 use crate::wire::{
     Answer, Append, AppendAnswer, Ask, Blob, EntryRecord, Envelope, ProbeAnswer, Refused, VoteAsk,
@@ -242,7 +242,8 @@ async fn say_to_peers(bytes: &[u8]) {
     assert!(answer.len() <= bytes.len(), "no more is answered than was asked");
     let asked = Bytes::from_static(b"a message");
     let patience = Duration::from_secs(60);
-    let answered = TcpNetwork::default().call(&address, Channel::Control, asked.clone(), patience).await;
+    let network = TcpNetwork::new(Detours::new());
+    let answered = network.call(&address, Channel::Control, asked.clone(), patience).await;
     assert_eq!(answered.unwrap(), asked);
     assert!(!serving.is_finished());
     serving.abort();
