@@ -5,7 +5,7 @@
 
 mod app;
 mod config;
-mod feed;
+pub mod feed;
 mod forward;
 #[cfg(test)]
 mod fuzz;

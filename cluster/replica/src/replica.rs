@@ -187,6 +187,16 @@ impl<H: Host> Replica<H> {
         &self.0.peers.me().member
     }
 
+    /// Sets a task going beside the replica, on what that runs on.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(H::Runtime::spawn(task));
+    }
+
+    /// Lets time pass, by the clock of what the replica runs on.
+    pub async fn pause(&self, duration: Duration) {
+        H::Runtime::sleep(duration).await;
+    }
+
     /// Who leads, as far as this member knows.
     pub fn leading(&self) -> Option<Member> {
         match self.leader() {

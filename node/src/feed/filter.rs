@@ -15,8 +15,11 @@ const MAX_VALUES: usize = 1000;
 /// The stores, items and kinds that a subscriber wants; an empty list stands for all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Stores.
     pub stores: Vec<StoreId>,
+    /// Items.
     pub items: Vec<ItemId>,
+    /// Kinds of records, as the contract names them.
     pub kinds: Vec<&'static str>,
 }
 
@@ -25,6 +28,7 @@ pub struct Filter {
 pub struct Asked {
     /// The text of a cursor.
     pub after: Option<String>,
+    /// What it wants.
     pub filter: Filter,
 }
 

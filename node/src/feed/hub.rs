@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use holdfast_api::{Epoch, ErrorCode, Problem};
 use holdfast_model::Seq;
-use holdfast_replica::{LedgerError, Replica};
+use holdfast_replica::types::Host;
+use holdfast_replica::{LedgerError, Live, Replica};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
@@ -41,11 +42,16 @@ pub struct FeedOptions {
 }
 
 /// The feed of one node. Cheap to clone: a handle.
-#[derive(Clone)]
-pub struct Feed(Arc<Inner>);
+pub struct Feed<H: Host = Live>(Arc<Inner<H>>);
 
-struct Inner {
-    replica: Replica,
+impl<H: Host> Clone for Feed<H> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Inner<H: Host> {
+    replica: Replica<H>,
     options: FeedOptions,
     ring: Mutex<Fed>,
     readers: Arc<Semaphore>,
@@ -61,9 +67,9 @@ struct Fed {
     is_fed: bool,
 }
 
-impl Feed {
+impl<H: Host> Feed<H> {
     /// The feed of `replica`.
-    pub fn new(replica: Replica, options: FeedOptions) -> Self {
+    pub fn new(replica: Replica<H>, options: FeedOptions) -> Self {
         let readers = options.max_readers.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
             replica,
@@ -77,7 +83,7 @@ impl Feed {
     }
 
     /// The replica whose feed it is.
-    pub fn replica(&self) -> &Replica {
+    pub fn replica(&self) -> &Replica<H> {
         &self.0.replica
     }
 
@@ -139,7 +145,7 @@ impl Feed {
     }
 
     /// A subscriber's place.
-    pub fn join(&self, filter: Arc<Filter>, after: Seq) -> Seat {
+    pub fn join(&self, filter: Arc<Filter>, after: Seq) -> Seat<H> {
         let bell = Arc::new(Notify::new());
         let key = self.fed(|ring| ring.join(filter, bell.clone(), after));
         Seat { feed: self.clone(), key, bell }
@@ -151,7 +157,7 @@ impl Feed {
         if !fed.is_fed {
             fed.is_fed = true;
             fed.ring.restart(self.0.replica.applied_seq());
-            tokio::spawn(self.clone().publish());
+            self.0.replica.spawn(self.clone().publish());
         }
         work(&mut fed.ring)
     }
@@ -163,7 +169,7 @@ impl Feed {
             self.0.replica.wait_for_more(after).await;
             match self.publish_from(after).await {
                 Ok(0) => {}
-                Ok(woken) => pause_for(woken).await,
+                Ok(woken) => self.pause_for(woken).await,
                 Err(LedgerError::Rebuilding { .. }) => continue,
                 Err(LedgerError::Compacted { .. } | LedgerError::Damaged(_)) => {
                     // Each finds out in the ledger how that concerns it.
@@ -196,25 +202,25 @@ impl Feed {
         }
         Ok(woken)
     }
-}
 
-async fn pause_for(woken: usize) {
-    let pause = WAKE_COST.saturating_mul(u32::try_from(woken).unwrap_or(u32::MAX));
-    if pause >= LEAST_PAUSE {
-        tokio::time::sleep(pause).await;
+    async fn pause_for(&self, woken: usize) {
+        let pause = WAKE_COST.saturating_mul(u32::try_from(woken).unwrap_or(u32::MAX));
+        if pause >= LEAST_PAUSE {
+            self.0.replica.pause(pause).await;
+        }
     }
 }
 
 /// A subscriber's place in the ring, until it is dropped.
-pub struct Seat {
-    feed: Feed,
+pub struct Seat<H: Host = Live> {
+    feed: Feed<H>,
     key: u64,
     bell: Arc<Notify>,
 }
 
-impl Seat {
+impl<H: Host> Seat<H> {
     /// The feed that it is in.
-    pub fn feed(&self) -> &Feed {
+    pub fn feed(&self) -> &Feed<H> {
         &self.feed
     }
 
@@ -234,7 +240,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl<H: Host> Drop for Seat<H> {
     fn drop(&mut self) {
         self.feed.0.ring.lock().ring.leave(self.key);
     }

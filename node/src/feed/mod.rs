@@ -13,10 +13,11 @@ mod record;
 mod ring;
 mod stock;
 
-pub use block::Format;
-pub use filter::Asked;
-pub use hub::{Feed, FeedOptions};
+pub use block::{Block, Format};
+pub use filter::{Asked, Filter};
+pub use hub::{Feed, FeedOptions, Seat};
 pub use reader::{Reader, Wish};
+pub use ring::Taken;
 pub use stock::Stock;
 
 #[cfg(test)]

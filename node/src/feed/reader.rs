@@ -34,8 +34,11 @@ const TURN_RECORDS: usize = 4096;
 
 /// What a subscriber wants, and how.
 pub struct Wish {
+    /// Which records.
     pub filter: Arc<Filter>,
+    /// As what.
     pub format: Format,
+    /// The epoch of its cursors.
     pub epoch: Epoch,
 }
 

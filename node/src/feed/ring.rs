@@ -39,9 +39,15 @@ pub enum Taken {
     /// A block, in which it finds what it has not had; then it asks again.
     Block(Arc<Block>),
     /// Nothing now: its bell will ring. It has had all up to here.
-    Nothing { upto: Seq },
+    Nothing {
+        /// The last record that it has had, or does not want.
+        upto: Seq,
+    },
     /// It must read the ledger from here on, and then say how far it came.
-    Behind { after: Seq },
+    Behind {
+        /// The last record that it has had.
+        after: Seq,
+    },
 }
 
 /// The newest blocks and the subscribers.

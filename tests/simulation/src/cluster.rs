@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_model::{Request, UtcMillis};
+use holdfast_node::FeedOptions;
+use holdfast_node::feed::Feed;
 use holdfast_replica::disk::Disk as _;
 use holdfast_replica::log::Limits;
 use holdfast_replica::{Member, NodeId, Options, Parts, Replica, StartError, SubmitError, Submitted, Timing};
@@ -24,6 +26,9 @@ use crate::world::World;
 
 /// The time by the wall when a simulation begins, in milliseconds.
 const BEGINNING: i64 = 1_700_000_000_000;
+
+/// Limits of a member's feed.
+const FEED: FeedOptions = FeedOptions { max_readers: 100, stall: Duration::from_secs(30) };
 
 /// Sizes that decide how often snapshots are taken and segments change.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +61,7 @@ struct Slot {
 struct Life {
     process: Arc<Process>,
     replica: Option<Replica<SimHost>>,
+    feed: Option<Feed<SimHost>>,
 }
 
 /// How a machine stands.
@@ -140,6 +146,13 @@ impl Cluster {
         Some((life.process.clone(), life.replica.clone()?))
     }
 
+    /// The feed of the member that runs on a machine, once it is up.
+    pub fn feed(&self, place: usize) -> Option<(Arc<Process>, Feed<SimHost>)> {
+        let slots = self.0.slots.lock();
+        let life = slots[place].life.as_ref().filter(|life| life.process.is_alive())?;
+        Some((life.process.clone(), life.feed.clone()?))
+    }
+
     /// The machine of the member that leads, as far as it knows itself.
     pub fn leader(&self) -> Option<usize> {
         let leads = |place: &usize| {
@@ -161,7 +174,7 @@ impl Cluster {
             let slot = &mut slots[place];
             slot.said = None;
             let process = Process::new(number, slot.drift_ppm);
-            slot.life = Some(Life { process: process.clone(), replica: None });
+            slot.life = Some(Life { process: process.clone(), replica: None, feed: None });
             let parts = self.parts(slot, &process);
             (self.options(slot, &ids), parts, process)
         };
@@ -227,6 +240,7 @@ impl Cluster {
                     .filter(|life| life.process.number == process.number)
                 {
                     life.replica = Some(replica.clone());
+                    life.feed = Some(Feed::new(replica.clone(), FEED));
                 }
                 self.0.net.open(&member(id).peer, id, process.clone(), replica.clone());
                 let stopped = process.spawn(async move { replica.stopped().await }).await;

@@ -5,42 +5,79 @@ use std::collections::BTreeMap;
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
+    /// A message between members did not arrive.
     MessageLost,
+    /// A message arrived twice.
     MessageReplayed,
+    /// A message was overtaken by later ones.
     MessageReordered,
+    /// An answer did not arrive.
     AnswerLost,
+    /// A message went over a slow link.
     LinkSlow,
+    /// Some members could not speak to the others.
     Partition,
+    /// A member could only send, or only hear.
     OneWayPartition,
+    /// The power of a machine went.
     PowerLoss,
+    /// The power went in the middle of what is done on disk.
     PowerLossAtDiskStep,
+    /// A process was killed.
     ProcessKilled,
+    /// A process stood still, and went on.
     ProcessPaused,
+    /// All members went down at once.
     AllDown,
+    /// A crash took what was not synced.
     UnsyncedLost,
+    /// A part of what was not synced got through.
     TornTail,
+    /// What was not synced read as zeros.
     ZeroedTail,
+    /// A bit of the log was flipped, anywhere.
     LogMiddleDamaged,
+    /// A bit was flipped in the last records of the log.
     LogTailDamaged,
+    /// A file in the middle of the log lost its end.
     LogTruncated,
+    /// A bit of the vote was flipped.
     VoteDamaged,
+    /// A bit of a snapshot was flipped.
     SnapshotDamaged,
+    /// The ledger's database would not open.
     LedgerBroken,
+    /// The ledger's database had lost its newest part.
     LedgerShortened,
+    /// A write found no room.
     DiskFull,
+    /// A read or write failed.
     ReadOrWriteError,
+    /// A sync failed.
     SyncFailed,
+    /// A sync took seconds.
     SyncStalled,
+    /// A wall clock jumped by up to an hour.
     ClockJumped,
+    /// A steady clock went too fast or too slow.
     ClockDrifts,
+    /// A member was lost, and another took its place.
     MemberReplaced,
+    /// That happened while links were cut.
     MembershipUnderPartition,
+    /// Leadership was to be handed over.
     LeadershipTransferred,
+    /// A part of a snapshot did not arrive.
     SnapshotCutOff,
+    /// A member took a snapshot from the leader.
     SnapshotInstalled,
+    /// A member came with an empty directory under its old number.
     WipedUnderOldId,
+    /// A consumer forgot what it had done since its last note.
     ConsumerCrashed,
+    /// A consumer went to another member.
     ConsumerMoved,
+    /// A caller did not hear the answer.
     CallerGaveUp,
 }
 

@@ -16,6 +16,7 @@ mod many;
 #[path = "../../../cluster/replica/tests/log/memory_disk.rs"]
 mod memory_disk;
 #[path = "../../../cluster/model/tests/invariants/mod.rs"]
+#[allow(dead_code, reason = "the model's own tests look at more of it")]
 mod model_invariants;
 #[path = "../../../cluster/model/tests/naive/mod.rs"]
 #[allow(dead_code, reason = "the model's own tests look at more of it")]

@@ -26,17 +26,28 @@ struct Args {
     planted: Option<String>,
 }
 
+/// Runs one seed after the other until the bug with this name is found, or with no name finds nothing.
 #[cfg(feature = "planted-bugs")]
-fn plant(name: Option<&str>) {
-    use holdfast_model::planted::{Bug, MARK, plant};
-    println!("{MARK}");
-    plant(Bug::ALL.into_iter().find(|bug| Some(format!("{bug:?}").as_str()) == name));
+fn find(name: &str, args: &Args) -> ExitCode {
+    use holdfast_model::planted::{Bug, plant};
+    plant(Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name));
+    for seed in args.from..args.from + args.seeds {
+        let outcome = run(seed, args.trace == Some(seed));
+        if outcome.finding.is_some() {
+            println!("{}", outcome.summary());
+            return ExitCode::SUCCESS;
+        }
+    }
+    println!("nothing was found");
+    ExitCode::FAILURE
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     #[cfg(feature = "planted-bugs")]
-    plant(args.planted.as_deref());
+    if let Some(name) = &args.planted {
+        return find(name, &args);
+    }
     if let Some(seed) = args.trace {
         let outcome = run(seed, true);
         println!("{}", outcome.coverage.report());

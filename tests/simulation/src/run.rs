@@ -105,8 +105,8 @@ async fn simulate(seed: u64, world: World) -> Duration {
         for number in 0..callers {
             drop(SimRuntime::spawn(client::run(shop.clone(), number, think_micros)));
         }
-        for _ in 0..2 {
-            drop(SimRuntime::spawn(consumer::run(shop.clone())));
+        for store in [None, Some("S1"), Some("S3")] {
+            drop(SimRuntime::spawn(consumer::run(shop.clone(), store)));
         }
         let mut nemesis = Nemesis::new(world.clone(), cluster, net, oracle);
         let trouble = world.draw(|rng| rng.u64(8..30)) * 1_000_000_000;

@@ -110,10 +110,10 @@ impl Oracle {
         self.judge("real_time", checked);
     }
 
-    /// A consumer of the feed was given records after `after`.
-    pub fn fed(&self, after: Seq, records: &[Record]) {
+    /// A consumer of the feed that had all up to `after` was given what it `wants` of all up to `upto`.
+    pub fn fed(&self, after: Seq, upto: Seq, records: &[Record], wants: impl Fn(&Record) -> bool) {
         self.0.world.cover(|coverage| coverage.count("feed records checked", records.len() as u64));
-        let checked = feed::check(&self.0.committed.lock(), after, records);
+        let checked = feed::check(&self.0.committed.lock(), (after, upto), records, wants);
         self.judge("feed", checked);
     }
 
