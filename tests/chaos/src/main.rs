@@ -156,8 +156,7 @@ fn describe(outcome: &Outcome) -> String {
     let mut outages = outcome.outages.clone();
     outages.sort_unstable();
     if let Some(most) = outages.last() {
-        let part =
-            |percent: usize| outages[(outages.len() * percent / 100).min(outages.len() - 1)].as_millis();
+        let part = |percent: usize| outages[(outages.len() * percent).div_ceil(100) - 1].as_millis();
         text += &format!(
             "; {} leader kills: no write answered for p50 {} ms, p99 {} ms, max {} ms",
             outages.len(),

@@ -177,3 +177,66 @@ async fn pass(weather: &mut Forecast) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two members, of which the second sends back what it gets; and a connection from the first to it.
+    async fn connected() -> (Links, TcpStream) {
+        let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = echo.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = echo.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.into_split();
+                    drop(tokio::io::copy(&mut from, &mut to).await);
+                });
+            }
+        });
+        let nobody = "127.0.0.1:1".to_owned();
+        let links = Links::between(&[(nobody.clone(), nobody.clone()), (address, nobody)]).await.unwrap();
+        let proxy = links.via(0).split([',', '=']).nth(1).unwrap();
+        let stream = TcpStream::connect(proxy).await.unwrap();
+        (links, stream)
+    }
+
+    async fn echoes(stream: &mut TcpStream, text: &[u8]) -> bool {
+        let mut back = vec![0; text.len()];
+        let sent = stream.write_all(text).await;
+        sent.is_ok() && stream.read_exact(&mut back).await.is_ok() && back == text
+    }
+
+    #[tokio::test]
+    async fn what_a_cut_holds_up_is_delivered_when_it_ends() {
+        let (links, mut stream) = connected().await;
+        assert!(echoes(&mut stream, b"before").await);
+        for (from, to) in [(0, 1), (1, 0)] {
+            links.set(from, to, Weather::Cut { breaks: false });
+            stream.write_all(b"during").await.unwrap();
+            let none = tokio::time::timeout(Duration::from_millis(30), stream.peek(&mut [0])).await;
+            assert!(none.is_err(), "nothing passes");
+            links.clear();
+            let mut back = [0; 6];
+            stream.read_exact(&mut back).await.unwrap();
+            assert_eq!(&back, b"during");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_that_breaks_ends_open_connections() {
+        let (links, mut stream) = connected().await;
+        assert!(echoes(&mut stream, b"before").await);
+        links.set(1, 0, Weather::Cut { breaks: true });
+        assert!(!echoes(&mut stream, b"during").await);
+    }
+
+    #[tokio::test]
+    async fn slow_and_lossy_links_deliver_whole_or_break() {
+        let (links, mut stream) = connected().await;
+        links.set(0, 1, Weather::Slow { max_ms: 5 });
+        assert!(echoes(&mut stream, &[7; 50_000]).await);
+        links.set(0, 1, Weather::Lossy { permille: 1000 });
+        assert!(!echoes(&mut stream, b"lost").await);
+    }
+}
