@@ -13,15 +13,17 @@ use serde::{Deserialize, Serialize};
 /// that are movements or order events.
 pub const FORMAT: u8 = 2;
 
-/// No single allocation made for a decoded value may pass this, in bytes: a damaged or hostile length must
-/// not exhaust memory.
-const MAX_DECODED_BYTES: usize = 1 << 30;
+/// How many bytes the decoder counts at most for one that it reads: a number of 16 bytes can take a single one.
+const COUNTED_PER_BYTE: usize = 16;
 
-const CONFIG: bincode::config::Configuration<
-    bincode::config::LittleEndian,
-    bincode::config::Varint,
-    bincode::config::Limit<MAX_DECODED_BYTES>,
-> = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
+/// Records up to these lengths, in bytes, are read with a limit of their own. The decoder makes room for a text as long as
+/// it is said to be, before it looks for it: what is only said must not take much more than what is there.
+const SMALL: usize = 4 << 10;
+const MEDIUM: usize = 256 << 10;
+const LARGE: usize = 16 << 20;
+const LARGEST: usize = 256 << 20;
+
+const CONFIG: bincode::config::Configuration = bincode::config::standard();
 
 /// Why bytes are not a value.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +82,22 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if format != FORMAT {
         return Err(CodecError::Format { found: format });
     }
-    let (value, used) = bincode::serde::decode_from_slice(body, CONFIG)?;
+    let (value, used) = match body.len() {
+        ..=SMALL => read::<T, { SMALL * COUNTED_PER_BYTE }>(body),
+        ..=MEDIUM => read::<T, { MEDIUM * COUNTED_PER_BYTE }>(body),
+        ..=LARGE => read::<T, { LARGE * COUNTED_PER_BYTE }>(body),
+        _ => read::<T, { LARGEST * COUNTED_PER_BYTE }>(body),
+    }?;
     match body.len() - used {
         0 => Ok(value),
         trailing => Err(CodecError::Trailing(trailing)),
     }
+}
+
+fn read<T: DeserializeOwned, const LIMIT: usize>(
+    body: &[u8],
+) -> Result<(T, usize), bincode::error::DecodeError> {
+    bincode::serde::decode_from_slice(body, CONFIG.with_limit::<LIMIT>())
 }
 
 /// A list of at most `MAX` elements, for `deserialize_with`: a few bytes can stand for a large element, so a list from
@@ -157,5 +170,22 @@ mod tests {
         bytes.extend_from_slice(&u64::MAX.to_le_bytes());
         assert!(matches!(decode::<Vec<u64>>(&bytes), Err(CodecError::Decode(_))));
         assert!(matches!(decode::<String>(&bytes), Err(CodecError::Decode(_))));
+    }
+
+    #[test]
+    fn a_length_that_is_only_said_takes_no_memory() {
+        for said in [100_u32, 1 << 16, 1 << 20, 1 << 29, u32::MAX] {
+            let bytes = [&[FORMAT, 252][..], &said.to_le_bytes(), b"text"].concat();
+            let read = |bytes| (decode::<String>(bytes).is_err(), decode::<Vec<u64>>(bytes).is_err());
+            assert_eq!(holdfast_fuzz::within(1, &bytes, read), (true, true));
+        }
+    }
+
+    #[test]
+    fn numbers_that_take_a_byte_each_are_read_whatever_their_type() {
+        for length in [SMALL - 1, SMALL, MEDIUM, MEDIUM + 1] {
+            let list = vec![1_u128; length];
+            assert_eq!(decode::<Vec<u128>>(&encode(&list)).unwrap(), list);
+        }
     }
 }
