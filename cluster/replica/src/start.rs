@@ -229,7 +229,8 @@ fn config(options: &Options) -> Result<Arc<openraft::Config>, StartError> {
         allow_log_reversion: Some(true),
         // A leader sends entries before they are durable here. When it comes back with a shorter log, after damage or a
         // loss of power, and led on in the same term, it would write other entries under indices that its followers have
-        // in that term already, and nobody would ever notice that they differ. So it stands for election, in a new term.
+        // in that term already, and nobody would ever notice that they differ. Nor does it know how far its term was
+        // committed: it would answer reads from before what it acknowledged. So it stands for election, in a new term.
         #[cfg(not(feature = "planted-bugs"))]
         enable_leader_restore: Some(false),
         #[cfg(feature = "planted-bugs")]

@@ -397,8 +397,8 @@ async fn a_refund_that_was_taken_when_the_service_died_is_asked_for_again_under_
         cluster.start_node(index);
     }
     let node = cluster.leader_http().await;
-    let order = node.get(&format!("/orders/{id}")).await.expect(200).body;
-    assert_eq!(order["payments"][0]["status"], "REFUND_DUE", "it was not settled");
+    let order = node.get(&format!("/orders/{id}")).await.expect(200);
+    assert_eq!(order.body["payments"][0]["status"], "REFUND_DUE", "it was not settled: {order:?}");
     service.run();
     eventually("it is settled", || async {
         let order = node.get(&format!("/orders/{id}")).await.body;

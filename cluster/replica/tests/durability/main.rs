@@ -5,8 +5,10 @@ mod identity;
 mod member;
 #[path = "../log/memory_disk.rs"]
 mod memory_disk;
+mod restart;
 mod snapshots;
 mod transfer;
+mod wired;
 
 use std::io;
 use std::time::Duration;
