@@ -82,11 +82,14 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if format != FORMAT {
         return Err(CodecError::Format { found: format });
     }
-    let (value, used) = match body.len() {
-        ..=SMALL => read::<T, { SMALL * COUNTED_PER_BYTE }>(body),
-        ..=MEDIUM => read::<T, { MEDIUM * COUNTED_PER_BYTE }>(body),
-        ..=LARGE => read::<T, { LARGE * COUNTED_PER_BYTE }>(body),
-        _ => read::<T, { LARGEST * COUNTED_PER_BYTE }>(body),
+    let (value, used) = if body.len() <= SMALL {
+        read::<T, { SMALL * COUNTED_PER_BYTE }>(body)
+    } else if body.len() <= MEDIUM {
+        read::<T, { MEDIUM * COUNTED_PER_BYTE }>(body)
+    } else if body.len() <= LARGE {
+        read::<T, { LARGE * COUNTED_PER_BYTE }>(body)
+    } else {
+        read::<T, { LARGEST * COUNTED_PER_BYTE }>(body)
     }?;
     match body.len() - used {
         0 => Ok(value),
