@@ -27,12 +27,12 @@ pub const ANSWERS_BYTES: usize = 128 << 20;
 /// fits into the buffers that a connection has anyway.
 pub const SMALL_ANSWER_BYTES: u64 = 16 << 10;
 
-/// How long a connection whose last answer was given before everything was read is read further, and how many bytes of it:
-/// what is still on its way would break the connection off, and the answer with it.
-pub const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection whose last answer was given before everything was read is read further: what is still on its way
+/// would break the connection off, and the answer with it.
+pub const LINGER: Duration = Duration::from_secs(5);
 
-/// See [`LINGER`].
-pub const LINGER_BYTES: usize = 16 << 20;
+/// It is not read further when nothing has come for as long.
+pub const LINGER_SILENCE: Duration = Duration::from_secs(1);
 
 /// Connections beyond the limit that are told so at the same time; the others are closed without a word.
 pub const TURNED_AWAY_AT_ONCE: usize = 64;

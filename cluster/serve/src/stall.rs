@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use crate::limits::{LINGER, LINGER_BYTES};
+use crate::limits::{LINGER, LINGER_SILENCE};
 
 /// A connection whose writes give up.
 pub struct Stalled<S> {
@@ -17,14 +17,14 @@ pub struct Stalled<S> {
     limit: Duration,
     /// Runs while a write waits for its reader, and while what nobody wants is read.
     waits: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were read since nothing more is written; none before.
-    unwanted: Option<usize>,
+    /// When nothing more will be read, though the other end still sends; none while something is written.
+    ends: Option<Instant>,
 }
 
 impl<S> Stalled<S> {
     /// A connection whose writes give up after `limit` without progress.
     pub const fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waits: None, unwanted: None }
+        Self { stream, limit, waits: None, ends: None }
     }
 }
 
@@ -49,16 +49,14 @@ impl<S: AsyncRead + Unpin> Stalled<S> {
     /// Reads what nobody wants any more, until the other end has closed or the time for that is over.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut piece = [0; 8192];
-        while self.unwanted.is_some_and(|unwanted| unwanted < LINGER_BYTES) {
+        while self.ends.is_some_and(|ends| Instant::now() < ends) {
             let mut buffer = ReadBuf::new(&mut piece);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.unwanted = self.unwanted.map(|unwanted| unwanted + buffer.filled().len());
-                }
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.waits = None,
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    let is_over = self.waits.as_mut().is_none_or(|waits| waits.as_mut().poll(cx).is_ready());
-                    return if is_over { Poll::Ready(Ok(())) } else { Poll::Pending };
+                    let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(LINGER_SILENCE)));
+                    return waits.as_mut().poll(cx).map(Ok);
                 }
             }
         }
@@ -98,9 +96,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unwanted.is_none() {
+        if self.ends.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            (self.unwanted, self.waits) = (Some(0), Some(Box::pin(sleep(LINGER))));
+            (self.ends, self.waits) = (Some(Instant::now() + LINGER), None);
         }
         self.drain(cx)
     }
@@ -142,10 +140,10 @@ mod tests {
         let mut other = sending.await.unwrap();
         assert_eq!(other.read(&mut [0]).await.unwrap(), 0, "nothing more is written");
         let (other, stream) = duplex(4);
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         Stalled::new(stream, Duration::from_secs(10)).shutdown().await.unwrap();
         assert!(
-            (LINGER..2 * LINGER).contains(&started.elapsed()),
+            (LINGER_SILENCE..LINGER).contains(&started.elapsed()),
             "whoever stays is not waited for any longer"
         );
         drop(other);

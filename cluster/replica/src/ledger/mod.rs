@@ -236,8 +236,15 @@ impl<'a> Walk<'a> {
             let found = self.ledger.store.upto(seq).map_err(damaged)?;
             self.block = found.map_or(Ok(Vec::new()), |(_, bytes)| block(&bytes))?;
         }
-        let place = self.block.first().map_or(0, |first| seq.0 - first.seq().0);
-        let record = usize::try_from(place).ok().and_then(|place| self.block.get(place));
+        // A block that does not begin where its key says was not written like that.
+        let first = self.block.first().map_or(Ok(seq), |first| {
+            if first.seq() <= seq {
+                Ok(first.seq())
+            } else {
+                Err(damaged(format!("a block before {seq} begins after it")))
+            }
+        })?;
+        let record = usize::try_from(seq.0 - first.0).ok().and_then(|place| self.block.get(place));
         Ok(record.and_then(Record::movement))
     }
 }
