@@ -66,7 +66,7 @@ pub trait Place: Send + Sync {
     /// Opens the database, or makes one.
     ///
     /// # Errors
-    /// Of a kind that [`is_broken`] knows when it is damaged, and of another when it may be whole.
+    /// Of a kind that says so when it is damaged (see `is_broken`), and of another when it may be whole.
     fn open(&self) -> io::Result<Arc<dyn Store>>;
 
     /// Moves a damaged database out of the way; returns where to.
