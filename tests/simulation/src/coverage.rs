@@ -136,6 +136,57 @@ pub const ROLE_CHANGES: [&str; 8] = [
     "Leader>Stopped",
 ];
 
+/// Refusals that a run must have seen: all that there are.
+pub const REFUSALS: [&str; 47] = [
+    "BelowZero",
+    "CursorCompacted",
+    "DeadLetterExists",
+    "DeadLetterTooLarge",
+    "DeadLettersFull",
+    "EventExists",
+    "EventTableFull",
+    "EventTooOld",
+    "ExceedsHold",
+    "HoldConfirmed",
+    "HoldExists",
+    "HoldExpired",
+    "HoldOfOrder",
+    "HoldReleased",
+    "InsufficientStock",
+    "ItemRetired",
+    "KeyRequired",
+    "KeyReused",
+    "KeyTableFull",
+    "ModelVersion",
+    "NoLines",
+    "NotEmpty",
+    "OrderConflict",
+    "OrderExists",
+    "OverReceipt",
+    "PaymentExists",
+    "QuantityOutOfRange",
+    "RefundNotDue",
+    "SameStore",
+    "SeqAhead",
+    "SettingOutOfRange",
+    "SkuExists",
+    "SubscriptionExists",
+    "SubscriptionsFull",
+    "TooManyLines",
+    "TooManyPayments",
+    "TransferConflict",
+    "TransferExists",
+    "TtlOutOfRange",
+    "UnknownDeadLetter",
+    "UnknownHold",
+    "UnknownItem",
+    "UnknownOrder",
+    "UnknownPayment",
+    "UnknownSubscription",
+    "UnknownTransfer",
+    "VersionConflict",
+];
+
 /// Counts.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
@@ -180,7 +231,9 @@ impl Coverage {
     pub fn missing(&self) -> Vec<String> {
         let faults = Fault::ALL.iter().filter(|fault| !self.faults.contains_key(fault));
         let roles = ROLE_CHANGES.iter().filter(|change| !self.roles.contains_key(**change));
-        faults.map(|fault| format!("{fault:?}")).chain(roles.map(ToString::to_string)).collect()
+        let refusals = REFUSALS.iter().filter(|name| !self.refusals.contains_key(**name));
+        let names = roles.chain(refusals).map(ToString::to_string);
+        faults.map(|fault| format!("{fault:?}")).chain(names).collect()
     }
 
     /// All counts, for people.

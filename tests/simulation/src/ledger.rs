@@ -78,6 +78,11 @@ impl LedgerDisk {
         self.0.lock().flushes_left = Some(flushes);
     }
 
+    /// No flush fails any more.
+    pub fn revive(&self) {
+        self.0.lock().flushes_left = None;
+    }
+
     /// Nothing is there any more.
     pub fn wipe(&self) {
         *self.0.lock() = Inner::default();

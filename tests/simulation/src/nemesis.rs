@@ -10,6 +10,7 @@ use openraft_rt_sim::SimRuntime;
 
 use crate::cluster::{Cluster, Standing};
 use crate::coverage::Fault;
+use crate::disk::Ills;
 use crate::host::SimHost;
 use crate::memory_disk::Crash;
 use crate::network::{Net, Weather};
@@ -529,9 +530,10 @@ impl Nemesis {
         self.net.mend();
         self.net.set_weather(Weather::CALM);
         for place in 0..self.cluster.len() {
-            let (machine, _) = self.cluster.disks(place);
-            machine.files.limit_room(None);
-            *machine.ills.lock() = crate::disk::Ills::default();
+            let (machine, ledger) = self.cluster.disks(place);
+            machine.files.revive();
+            ledger.revive();
+            *machine.ills.lock() = Ills::default();
             self.cluster.set_drift(place, 0);
             if let Some((process, _)) = self.cluster.replica(place) {
                 process.pause(false);

@@ -120,20 +120,19 @@ async fn simulate(seed: u64, world: World) -> Duration {
     Duration::from_nanos(sim_nanos())
 }
 
+/// How long a healed cluster, or one that is being founded, may take.
+fn liveness_bound() -> u64 {
+    sim_nanos() + u64::try_from(LIVENESS.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Waits until a write succeeds.
 async fn await_work(shop: &Shop, what: &str) -> bool {
-    let until = sim_nanos() + u64::try_from(LIVENESS.as_nanos()).unwrap_or(u64::MAX);
+    let until = liveness_bound();
     for attempt in 0.. {
         if shop.world.finding().is_some() {
             return false;
         }
-        let actor = format!("{what}-{attempt}");
-        let tick = Request { command: Command::Tick, key: None, actor: None };
-        let place = shop.cluster.leader().unwrap_or(0);
-        shop.oracle.invoked(&actor);
-        let patience = Duration::from_secs(2);
-        if let Ok(submitted) = shop.cluster.submit(place, asked_by(&[tick], &actor), patience).await {
-            shop.oracle.acknowledged(&actor, &submitted.replies, submitted.applied_seq);
+        if works(shop, &format!("{what}-{attempt}")).await {
             return true;
         }
         if sim_nanos() > until {
@@ -145,10 +144,23 @@ async fn await_work(shop: &Shop, what: &str) -> bool {
     false
 }
 
+/// Whether a write succeeds.
+async fn works(shop: &Shop, actor: &str) -> bool {
+    let tick = Request { command: Command::Tick, key: None, actor: None };
+    let place = shop.cluster.leader().unwrap_or(0);
+    shop.oracle.invoked(actor);
+    let patience = Duration::from_secs(2);
+    let submitted = shop.cluster.submit(place, asked_by(&[tick], actor), patience).await;
+    if let Ok(submitted) = &submitted {
+        shop.oracle.acknowledged(actor, &submitted.replies, submitted.applied_seq);
+    }
+    submitted.is_ok()
+}
+
 /// Everything works again: all members must come to the same, and the cluster must take writes.
 async fn end(shop: &Shop, nemesis: &mut Nemesis) {
     shop.world.trace(&[0], || "everything is healed".to_owned());
-    let until = sim_nanos() + u64::try_from(LIVENESS.as_nanos()).unwrap_or(u64::MAX);
+    let until = liveness_bound();
     let mut rounds = 0;
     loop {
         nemesis.raise().await;
@@ -159,7 +171,7 @@ async fn end(shop: &Shop, nemesis: &mut Nemesis) {
         rounds += 1;
         // Callers go on for a while, and what they began before they stop comes to an end.
         shop.is_closing.store(rounds >= 4, Ordering::Relaxed);
-        if rounds >= 6 && await_work(shop, &format!("healed-{rounds}")).await {
+        if rounds >= 6 && works(shop, &format!("healed-{rounds}")).await {
             World::sleep(Duration::from_millis(300)).await;
             if are_all_alike(shop) {
                 return;
