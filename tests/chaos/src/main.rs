@@ -7,9 +7,6 @@ use std::time::{Duration, Instant};
 use clap::{Parser, Subcommand};
 use holdfast_chaos::{Fault, Ground, Outcome, Plan, recheck, run};
 
-/// How many rounds may be skipped in a row, since their ground cannot be had, before there is nothing left to do.
-const MOST_SKIPPED: u32 = 3;
-
 /// Real nodes under faults, and the check of what their clients saw
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-chaos")]
@@ -106,13 +103,13 @@ fn plan(asked: &Run, faults: &[Fault], seed: u64, round: u32) -> Plan {
 }
 
 fn soak(asked: &Run) -> Result<ExitCode, String> {
-    let faults = faults(&asked.fault)?;
+    let mut faults = faults(&asked.fault)?;
     let seed = asked.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let end = Instant::now() + Duration::from_secs_f64(asked.minutes * 60.0);
     let (mut round, mut skipped, mut failed, mut calls) = (0, 0, 0, 0_usize);
-    while (round == 0 || Instant::now() < end && asked.kills.is_none()) && skipped < MOST_SKIPPED {
+    while !faults.is_empty() && (round == skipped || Instant::now() < end && asked.kills.is_none()) {
         let plan = plan(asked, &faults, seed, round);
         round += 1;
         let base = asked.keep.clone().unwrap_or_else(std::env::temp_dir);
@@ -121,6 +118,10 @@ fn soak(asked: &Run) -> Result<ExitCode, String> {
         match runtime.block_on(run(dir.path(), &plan)) {
             Ok(None) => {
                 skipped += 1;
+                // What needs that ground is left out from now on.
+                let wants =
+                    if plan.ground == Ground::Namespaces { Fault::Partition } else { Fault::DiskFull };
+                faults.retain(|fault| *fault != wants);
                 continue;
             }
             Ok(Some(outcome)) => {
