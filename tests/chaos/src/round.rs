@@ -79,52 +79,19 @@ pub async fn run(dir: &Path, plan: &Plan) -> Result<Option<Outcome>, String> {
     let history = Arc::new(history);
     let web = site.web.clone();
     await_all(&web, "the new cluster", "/readyz").await?;
-    let (mut consumers, mut reached) = (JoinSet::new(), Vec::new());
-    for (name, filter) in [
-        ("first", ""),
-        ("second", ""),
-        ("only RESERVED", "&kind=RESERVED"),
-        ("only EXPIRED", "&kind=EXPIRED"),
-    ] {
-        let (consumer, at) = Consumer::new(name, filter, &web, &history);
-        consumers.spawn(consumer.run());
-        reached.push(at);
-    }
-    let begun = Instant::now();
-    let clients = Clients::start(&web, &history, plan.clients, plan.rate);
+    let readers = Readers::start(&web, &history);
     let mut nemesis = Nemesis::new(site, &history, &plan.faults, plan.seed);
     let mut outcome = Outcome::default();
-    let raged = match plan.kills {
-        Some(count) => kills::kill_leaders(nemesis.site(), &history, count)
-            .await
-            .map(|outages| outcome.outages = outages),
-        None => nemesis.rage(begun + plan.length).await,
-    };
-    // Life is demanded under load.
-    let lives = match raged {
-        Ok(()) => demand_life(nemesis.site()).await,
-        Err(why) => Err(why),
-    };
-    let panicked = clients.stop().await;
-    outcome.worked = begun.elapsed();
-    outcome.made = std::mem::take(&mut nemesis.made);
+    let survived = live_through(&mut nemesis, plan, &history, &mut outcome).await;
     let site = nemesis.into_site();
-    let arrived = match lives {
-        Ok(()) => await_readers(&web, &reached).await,
+    let settled = match survived {
+        Ok(()) => settle(&web, readers, &history, dir).await,
         Err(why) => Err(why),
     };
-    consumers.shutdown().await;
     history.flush();
-    let settled = match arrived {
-        Ok(()) => settle(&web, dir).await,
-        Err(why) => Err(why),
-    };
     let outputs: Vec<String> = (0..MEMBERS).map(|node| site.output(node)).collect();
     site.end().await;
     settled?;
-    if panicked > 0 {
-        return Err(format!("{panicked} clients panicked"));
-    }
     outcome.report = recheck(dir)?;
     for (node, output) in outputs.iter().enumerate() {
         if let Some(line) = output.lines().find(|line| line.contains("panicked")) {
@@ -132,6 +99,57 @@ pub async fn run(dir: &Path, plan: &Plan) -> Result<Option<Outcome>, String> {
         }
     }
     Ok(Some(outcome))
+}
+
+/// Clients work, faults are made and healed, and life is demanded under load.
+async fn live_through(
+    nemesis: &mut Nemesis,
+    plan: &Plan,
+    history: &Arc<History>,
+    outcome: &mut Outcome,
+) -> Result<(), String> {
+    let begun = Instant::now();
+    let clients = Clients::start(&nemesis.site().web.clone(), history, plan.clients, plan.rate);
+    let raged = match plan.kills {
+        Some(count) => {
+            let outages = kills::kill_leaders(nemesis.site(), history, count).await;
+            outages.map(|outages| outcome.outages = outages)
+        }
+        None => nemesis.rage(begun + plan.length).await,
+    };
+    let lives = match raged {
+        Ok(()) => demand_life(nemesis.site()).await,
+        Err(why) => Err(why),
+    };
+    let panicked = clients.stop().await;
+    outcome.worked = begun.elapsed();
+    outcome.made = std::mem::take(&mut nemesis.made);
+    lives?;
+    if panicked > 0 { Err(format!("{panicked} clients panicked")) } else { Ok(()) }
+}
+
+/// Those who read the feed, and how far each has come.
+struct Readers {
+    tasks: JoinSet<()>,
+    reached: Vec<Arc<AtomicU64>>,
+}
+
+impl Readers {
+    /// Two who want all, and two who want one kind of records.
+    fn start(web: &Arc<Web>, history: &Arc<History>) -> Self {
+        let mut readers = Self { tasks: JoinSet::new(), reached: Vec::new() };
+        for (name, filter) in [
+            ("first", ""),
+            ("second", ""),
+            ("only RESERVED", "&kind=RESERVED"),
+            ("only EXPIRED", "&kind=EXPIRED"),
+        ] {
+            let (consumer, at) = Consumer::new(name, filter, web, history);
+            readers.tasks.spawn(consumer.run());
+            readers.reached.push(at);
+        }
+        readers
+    }
 }
 
 /// Checks the history and the ledger that lie in a directory.
@@ -170,10 +188,10 @@ async fn demand_life(site: &mut Site) -> Result<(), String> {
 }
 
 /// Waits until every reader of the feed has come to where the cluster stands.
-async fn await_readers(web: &Web, reached: &[Arc<AtomicU64>]) -> Result<(), String> {
+async fn await_readers(web: &Web, readers: &Readers) -> Result<(), String> {
     let last = agree(web).await?;
     let deadline = Instant::now() + RECOVERY;
-    for at in reached {
+    for at in &readers.reached {
         while at.load(Ordering::Relaxed) < last {
             if Instant::now() > deadline {
                 return Err(format!("a reader of the feed is at {} of {last}", at.load(Ordering::Relaxed)));
@@ -185,7 +203,11 @@ async fn await_readers(web: &Web, reached: &[Arc<AtomicU64>]) -> Result<(), Stri
 }
 
 /// Reads everything from every node and compares; writes the ledger down, which reaches as far as any reader came.
-async fn settle(web: &Web, dir: &Path) -> Result<(), String> {
+async fn settle(web: &Web, mut readers: Readers, history: &History, dir: &Path) -> Result<(), String> {
+    let arrived = await_readers(web, &readers).await;
+    readers.tasks.shutdown().await;
+    history.flush();
+    arrived?;
     let last = agree(web).await?;
     for node in 0..MEMBERS {
         let audit = web.get(node, "/audit", PAGE).await;
