@@ -34,6 +34,9 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// It is not read further when nothing has come for as long.
 pub const LINGER_SILENCE: Duration = Duration::from_secs(1);
 
+/// It is not read further than this either, in bytes: as much as the largest body.
+pub const LINGER_BYTES: usize = 64 << 20;
+
 /// Connections beyond the limit that are told so at the same time; the others are closed without a word.
 pub const TURNED_AWAY_AT_ONCE: usize = 64;
 

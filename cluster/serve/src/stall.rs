@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::limits::{LINGER, LINGER_SILENCE};
+use crate::limits::{LINGER, LINGER_BYTES, LINGER_SILENCE};
 
 /// A connection whose writes give up.
 pub struct Stalled<S> {
@@ -19,12 +19,14 @@ pub struct Stalled<S> {
     waits: Option<Pin<Box<Sleep>>>,
     /// When nothing more will be read, though the other end still sends; none while something is written.
     ends: Option<Instant>,
+    /// How many bytes that nobody wants may still be read.
+    unwanted: usize,
 }
 
 impl<S> Stalled<S> {
     /// A connection whose writes give up after `limit` without progress.
     pub const fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waits: None, ends: None }
+        Self { stream, limit, waits: None, ends: None, unwanted: LINGER_BYTES }
     }
 }
 
@@ -46,13 +48,16 @@ impl<S: AsyncWrite + Unpin> Stalled<S> {
 }
 
 impl<S: AsyncRead + Unpin> Stalled<S> {
-    /// Reads what nobody wants any more, until the other end has closed or the time for that is over.
+    /// Reads what nobody wants any more, until the other end has closed, or has had its time or sent its share.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut piece = [0; 8192];
-        while self.ends.is_some_and(|ends| Instant::now() < ends) {
+        while self.unwanted > 0 && self.ends.is_some_and(|ends| Instant::now() < ends) {
             let mut buffer = ReadBuf::new(&mut piece);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.waits = None,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.unwanted = self.unwanted.saturating_sub(buffer.filled().len());
+                    self.waits = None;
+                }
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
                     let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(LINGER_SILENCE)));
@@ -147,5 +152,21 @@ mod tests {
             "whoever stays is not waited for any longer"
         );
         drop(other);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_without_end_is_not_read_for_ever() {
+        const ROOM: usize = 1 << 16;
+        let (mut other, stream) = duplex(ROOM);
+        let sending = tokio::spawn(async move {
+            let mut sent = 0;
+            while let Ok(some) = other.write(&[7; ROOM]).await {
+                sent += some;
+            }
+            sent
+        });
+        Stalled::new(stream, Duration::from_secs(10)).shutdown().await.unwrap();
+        let sent = sending.await.unwrap();
+        assert!((LINGER_BYTES..LINGER_BYTES + 2 * ROOM).contains(&sent), "{sent} bytes");
     }
 }
