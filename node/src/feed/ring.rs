@@ -3,7 +3,7 @@
 //! A subscriber that has had all that it wants stands idle: it is not looked at again until a block has something for
 //! it, which is found by store or item, so a thousand that wait cost nothing when others' stores move.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -58,7 +58,8 @@ pub struct Ring {
     first_number: u64,
     records: usize,
     published: Seq,
-    seats: HashMap<u64, Seat>,
+    /// In the order in which they came: those that one block wakes are woken in it.
+    seats: BTreeMap<u64, Seat>,
     next_key: u64,
     /// Each subscriber is in one of these: by what it wants to know of stores, else of items.
     by_store: HashMap<StoreId, BTreeSet<u64>>,
@@ -232,12 +233,12 @@ fn unlist<T: Eq + Hash>(lists: &mut HashMap<T, BTreeSet<u64>>, name: &T, key: u6
     }
 }
 
-fn listed<'a, T: Eq + Hash + 'a>(
+fn listed<'a, T: Ord + Hash + 'a>(
     lists: &HashMap<T, BTreeSet<u64>>,
     names: impl Iterator<Item = &'a T>,
     keys: &mut Vec<u64>,
 ) {
-    let names: HashSet<&T> = names.collect();
+    let names: BTreeSet<&T> = names.collect();
     keys.extend(names.into_iter().filter_map(|name| lists.get(name)).flatten());
 }
 

@@ -353,6 +353,11 @@ impl Nemesis {
         }
         self.oracle.damaged(self.cluster.id(place));
         self.hurt(place);
+        // Whoever comes back with damage is wanted for a vote.
+        if let Some(leader) = self.cluster.leader().filter(|_| self.world.chance(50)) {
+            self.cluster.start(place);
+            self.cluster.kill(leader);
+        }
     }
 
     /// Flips a bit of a file, near its end or anywhere.

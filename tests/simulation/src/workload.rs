@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use holdfast_model::{Actor, Command, Inventory, Movement, Request, Setting};
+use holdfast_model::{Actor, Command, Inventory, Movement, OrderAction, Request, Setting};
 use parking_lot::Mutex;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -13,6 +13,11 @@ use crate::sequence::{Scale, Step, Writer, steps};
 const SMALL_TABLE_BYTES: u64 = 4096;
 /// and is made so many times as large.
 const ROOM: u64 = 20;
+
+/// A hold that was drawn to last no longer than this, in milliseconds,
+const LONGEST_HOLD_MS: u64 = 30_000;
+/// lasts so many times less.
+const HURRY: u64 = 8;
 
 /// Steps of one draw.
 const STEPS: usize = 100;
@@ -43,7 +48,10 @@ impl Workload {
         loop {
             if let Some(step) = inner.steps.pop_front() {
                 let mut requests = inner.writer.entry(&step, inventory, ledger).requests;
-                requests.iter_mut().for_each(give_room);
+                for request in &mut requests {
+                    give_room(request);
+                    hurry(request);
+                }
                 if !requests.is_empty() {
                     return requests;
                 }
@@ -70,6 +78,19 @@ fn give_room(request: &mut Request) {
         if is_table && change.value % 256 != 0 && change.value < SMALL_TABLE_BYTES {
             change.value *= ROOM;
         }
+    }
+}
+
+/// Holds are drawn to last up to half a minute. Here they run out sooner, many of them while nobody leads.
+fn hurry(request: &mut Request) {
+    let ttl_ms = match &mut request.command {
+        Command::Reserve { ttl_ms: Some(ttl_ms), .. }
+        | Command::Extend { ttl_ms, .. }
+        | Command::Order { action: OrderAction::Place { ttl_ms: Some(ttl_ms), .. }, .. } => ttl_ms,
+        _ => return,
+    };
+    if *ttl_ms <= LONGEST_HOLD_MS {
+        *ttl_ms /= HURRY;
     }
 }
 
