@@ -332,10 +332,11 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
     let wishes = whole.time(app).and_then(|time| Ok((time, whole.wants_redirect()?)));
     let (time, wants_redirect) = wishes.map_err(|refused| problem(&refused))?;
     let deadline = Instant::now() + time;
+    let mut may_be_done = false;
     loop {
         let leader = match attempt(deadline.saturating_duration_since(Instant::now())).await {
             Attempt::Done(done) => return Ok(done),
-            Attempt::Refused(refused) => return Err(problem(&refused)),
+            Attempt::Refused(refused) => return Err(last_word(may_be_done, problem(&refused))),
             Attempt::Elsewhere(leader) => leader,
         };
         if was_forwarded(&whole.parts) {
@@ -347,15 +348,29 @@ async fn on_leader<T, F: Future<Output = Attempt<T>>>(
         let left = deadline.saturating_duration_since(Instant::now());
         let forward = app.forwarder().forward(&leader, &whole.parts, whole.body.clone(), left);
         match timeout_at(deadline, forward).await {
-            Ok(Forwarded::Answer(response)) => return Err(response),
-            Ok(Forwarded::Unknown) if can_repeat && Instant::now() < deadline => sleep(LOOK_AGAIN).await,
-            Ok(Forwarded::Unknown) | Err(_) => {
-                return Err(problem(&of_submit_error(&SubmitError::OutcomeUnknown)));
+            Ok(Forwarded::Answer(response)) => return Err(last_word(may_be_done, response)),
+            Ok(Forwarded::Unknown) if can_repeat && Instant::now() < deadline => {
+                may_be_done = true;
+                sleep(LOOK_AGAIN).await;
             }
+            Ok(Forwarded::Unknown) | Err(_) => return Err(unknown()),
             Ok(Forwarded::NotTaken) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
-            Ok(Forwarded::NotTaken) => return Err(problem(&of_submit_error(&SubmitError::NoLeader))),
+            Ok(Forwarded::NotTaken) => {
+                let nobody = problem(&of_submit_error(&SubmitError::NoLeader));
+                return Err(last_word(may_be_done, nobody));
+            }
         }
     }
+}
+
+fn unknown() -> Response {
+    problem(&of_submit_error(&SubmitError::OutcomeUnknown))
+}
+
+/// What the caller is told in the end. That the last attempt was not taken says nothing of an earlier one that may have
+/// been.
+fn last_word(may_be_done: bool, answer: Response) -> Response {
+    if may_be_done && answer.status() == StatusCode::SERVICE_UNAVAILABLE { unknown() } else { answer }
 }
 
 /// Whether a command names what it makes or ends, so that the same one again has no other effect. An id that this node
@@ -393,4 +408,30 @@ fn redirect(leader: &Member, parts: &Parts) -> Response {
         response.headers_mut().insert(LOCATION, location);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(may_be_done: bool, answer: Response) -> (u16, String) {
+        let answer = last_word(may_be_done, answer);
+        let status = answer.status().as_u16();
+        let bytes = to_bytes(answer.into_body(), 1 << 16).await.expect("a problem is short");
+        let body: serde_json::Value = serde_json::from_slice(&bytes).expect("a problem is JSON");
+        (status, body["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    #[tokio::test]
+    async fn after_an_attempt_that_may_have_been_taken_nobody_is_told_that_nothing_was_done() {
+        let nobody = || problem(&of_submit_error(&SubmitError::NoLeader));
+        let full = || problem(&of_submit_error(&SubmitError::Overloaded { queued: 1 }));
+        for answer in [nobody(), full()] {
+            assert_eq!(told(true, answer).await, (503, "outcome_unknown".to_owned()));
+        }
+        assert_eq!(told(false, nobody()).await, (503, "no_leader".to_owned()));
+        // What the leader has decided stands, whichever attempt it was.
+        let decided = Problem::new(ErrorCode::InsufficientStock, "short");
+        assert_eq!(told(true, problem(&decided)).await, (409, "insufficient_stock".to_owned()));
+    }
 }
