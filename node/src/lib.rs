@@ -21,3 +21,9 @@ pub use config::{Command, Config, ConfigError, Parsed};
 pub use feed::FeedOptions;
 pub use logs::init as init_logs;
 pub use run::{Outcome, run};
+
+/// Inner parts of the feed, for benchmarks alone: no promise.
+#[doc(hidden)]
+pub mod feed_parts {
+    pub use crate::feed::{Block, Filter, Format, Ring, Taken};
+}

@@ -52,7 +52,7 @@ pub struct Bench {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
     /// Rows that the work spreads over evenly
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rows: u64,
     /// All work on one row
     #[arg(long, conflicts_with = "rows")]

@@ -17,7 +17,7 @@ pub use block::{Block, Format};
 pub use filter::{Asked, Filter};
 pub use hub::{Feed, FeedOptions, Seat};
 pub use reader::{Reader, Wish};
-pub use ring::Taken;
+pub use ring::{Ring, Taken};
 pub use stock::Stock;
 
 #[cfg(test)]
