@@ -142,8 +142,11 @@ type Done = Result<(), Failure>;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let out = Output::new(cli.output);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let done = match runtime {
+    let mut runtime = match &cli.command {
+        Command::Bench(bench) if bench.runs_on_one_thread() => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let done = match runtime.worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime.block_on(run(cli, &out)),
         Err(error) => Err(Failure::Usage(format!("no runtime: {error}"))),
     };

@@ -40,7 +40,7 @@ struct Cli {
     /// Fewer and shorter measurements
     #[arg(long)]
     quick: bool,
-    /// Rounds of each part [default: 5, or 3 with --quick]
+    /// Rounds of each part [default: 5, or 2 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
     /// Rows of the larger cluster of `growth` [default: 1000000, or 100000 with --quick]
@@ -62,7 +62,7 @@ impl Cli {
         Room {
             dir: self.dir.clone(),
             bin: self.bin.clone(),
-            rounds: usize::from(self.rounds.unwrap_or(if self.quick { 3 } else { 5 })),
+            rounds: usize::from(self.rounds.unwrap_or(if self.quick { 2 } else { 5 })),
             seconds: if self.quick { 1 } else { 2 },
             growth_rows: self.growth_rows.unwrap_or(if self.quick { 100_000 } else { 1_000_000 }),
             register: Register::new(self.dir.join("processes")),
@@ -139,7 +139,7 @@ mod tests {
             ["holdfast-bench", "reserve", "failover", "--quick", "--dir", "d", "--bin", "b", "--out", "o"];
         let cli = Cli::try_parse_from(line).unwrap();
         assert_eq!(cli.parts, [Part::Reserve, Part::Failover]);
-        assert_eq!((cli.room().rounds, cli.room().seconds), (3, 1));
+        assert_eq!((cli.room().rounds, cli.room().seconds), (2, 1));
         let full = Cli::try_parse_from(["holdfast-bench", "--dir", "d", "--bin", "b", "--out", "o"]).unwrap();
         assert_eq!((full.room().rounds, full.room().seconds), (5, 2));
         assert!(Cli::try_parse_from([&line[..], &["--rounds", "0"]].concat()).is_err());

@@ -9,6 +9,7 @@ use super::peers::{ROWS, reserve};
 use super::{Figures, Part};
 use crate::failure::{During, Result, fail};
 use crate::holdfast::Holdfast;
+use crate::load::holdfast_bench;
 use crate::room::Room;
 use crate::rounds::{Sample, Series, tell};
 
@@ -49,6 +50,7 @@ pub async fn measure(room: &Room) -> Result<Figures> {
 
 /// Processor time, bytes and commands in an entry.
 async fn costs(holdfast: &mut Holdfast, round: usize, book: &mut Book) -> Result<()> {
+    let other = other_load(holdfast).await?;
     let before = Counters::of(holdfast).await?;
     let sample = reserve(holdfast, ROWS, CONNECTIONS).await?;
     let after = Counters::of(holdfast).await?;
@@ -58,6 +60,7 @@ async fn costs(holdfast: &mut Holdfast, round: usize, book: &mut Book) -> Result
     book.note(round, "leader", "µs", leader);
     book.note(round, "each follower", "µs", follower);
     book.note(round, "load (wrk)", "µs", load);
+    book.note(round, "load (holdfast bench)", "µs", other);
     book.note(round, "sum: leader, 2 followers, load", "µs", leader + 2.0 * follower + load);
     book.note(round, "all cores, for each reservation", "µs", cores * 1e6 / sample.value);
     let commands = (after.seq - before.seq).max(1) as f64;
@@ -68,11 +71,23 @@ async fn costs(holdfast: &mut Holdfast, round: usize, book: &mut Book) -> Result
         book.note(round, "log, each node", "bytes", each(after.log, before.log));
     }
     book.note(round, "ledger, each node", "bytes", each(after.ledger, before.ledger));
-    if let (Some(before), Some(after)) = (before.sent, after.sent) {
+    // A connection that was made anew counts from 0.
+    if let (Some(before), Some(after)) = (before.sent, after.sent)
+        && before < after
+    {
         book.note(round, "leader to both followers", "bytes", each(after, before));
     }
     book.note(round, "answer to the client", "bytes", seen("answerBytes"));
     Ok(())
+}
+
+/// Processor time that `holdfast bench` takes for a request in a closed loop.
+async fn other_load(holdfast: &mut Holdfast) -> Result<f64> {
+    let connections = CONNECTIONS.to_string();
+    let command = holdfast.command(&["bench", "reserve", "--connections", &connections, "--seconds", "2"]);
+    let ran = holdfast_bench(command).await?.checked("holdfast bench")?;
+    holdfast.count(&ran, 0);
+    Ok(ran.cpu_micros as f64 / ran.ok as f64)
 }
 
 /// What the leader has counted.

@@ -63,7 +63,7 @@ impl Report {
     /// Prints the ratios.
     pub fn print(&self) {
         for figures in &self.parts {
-            println!("\n{}\n{}", figures.part.name(), table::ratios(figures));
+            println!("\n{}\n{}", figures.part.name(), table::compared(figures));
         }
         println!("\n{}", self.condition());
     }
@@ -114,7 +114,7 @@ impl Report {
         format!(
             "{}\n\n{picture}\n\n{}\n{}\nChecked after it:\n\n{}",
             self.condition(),
-            table::ratios(figures),
+            table::compared(figures),
             table::series(figures),
             checks.concat()
         )

@@ -14,8 +14,13 @@ const BESIDE: [(&str, &str); 7] = [
     ("failed", "failed"),
 ];
 
+/// The comparisons of a part, or what was measured where nothing is compared.
+pub fn compared(figures: &Figures) -> String {
+    if figures.ratios.is_empty() { series(figures) } else { ratios(figures) }
+}
+
 /// The comparisons of a part.
-pub fn ratios(figures: &Figures) -> String {
+fn ratios(figures: &Figures) -> String {
     let header = ["compared", "least", "median", "most", "to reach", ""].map(str::to_owned).to_vec();
     let rows = figures.ratios.iter().map(|ratio| {
         let spread = [ratio.spread.min, ratio.spread.median, ratio.spread.max].map(figure);

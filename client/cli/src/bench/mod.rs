@@ -1,13 +1,13 @@
 //! `holdfast bench`: throughput and latency of one kind of work.
 
-use std::collections::BTreeMap;
+mod pace;
+mod wire;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
-use hdrhistogram::Histogram;
 use holdfast_sdk::api::{Problem, Reserve, WireRequest};
 use holdfast_sdk::model::{Command, HoldId, ItemId, Line, Quantity, Refusal, StoreId};
 use holdfast_sdk::{Client, Error};
@@ -15,11 +15,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use self::pace::{Pace, Requests, Seen};
+use self::wire::Wire;
 use crate::Done;
 use crate::failure::Failure;
 use crate::import::{BATCH, create};
 use crate::output::Output;
-use crate::tables::{histogram, latency, millis, one_row, record};
+use crate::status::of_any;
+use crate::tables::{latency, millis, one_row};
 
 /// Opening stock of each row: more than any run takes.
 const PLENTY: u64 = 1 << 50;
@@ -64,6 +67,9 @@ pub struct Bench {
     /// have started. Without it, a closed loop: each connection sends its next request when the last one is answered
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
+    /// Through the sdk, as programs have it, with its retries; batches always go through it
+    #[arg(long)]
+    sdk: bool,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -74,20 +80,21 @@ fn rate(text: &str) -> Result<f64, String> {
 /// A run, as its connections share it.
 struct Run {
     client: Client,
+    /// Where requests go that do not go through the sdk: the leader first.
+    nodes: Arc<[String]>,
     bench: Bench,
     rows: u64,
     store: StoreId,
-    started: Instant,
-    next: AtomicU64,
-}
-
-/// What a connection has seen.
-struct Seen {
-    micros: Histogram<u64>,
-    failed: BTreeMap<String, u64>,
+    body: String,
 }
 
 impl Bench {
+    /// Whether one thread is enough: a thread that hands nothing over takes least of the processor. Batches are encoded,
+    /// which takes more than one when there are several.
+    pub fn runs_on_one_thread(&self) -> bool {
+        self.work != Work::Batch
+    }
+
     /// Does it.
     pub async fn run(self, client: &Client, out: &Output) -> Done {
         let store = StoreId::new(STORE).expect("letters");
@@ -95,13 +102,15 @@ impl Bench {
         make_rows(client, &store, rows).await?;
         let (seconds, connections) = (self.seconds, self.connections);
         let bar = out.progress(seconds, "seconds");
-        let (started, next) = (Instant::now(), AtomicU64::new(0));
-        let run = Arc::new(Run { client: client.clone(), bench: self, rows, store, started, next });
+        let body = serde_json::to_string(&reservation()).expect("a reservation has plain keys");
+        let (client, nodes) = (client.clone(), leader_first(client).await?);
+        let pace = Arc::new(Pace::new(self.rate, Duration::from_secs(seconds)));
+        let run = Arc::new(Run { client, nodes, bench: self, rows, store, body });
         let mut tasks = JoinSet::new();
         for _ in 0..connections {
-            tasks.spawn(run.clone().connection());
+            tasks.spawn(pace.clone().connection(run.clone().sender()));
         }
-        let mut seen = Seen { micros: histogram(), failed: BTreeMap::new() };
+        let mut seen = Seen::default();
         let mut each_second = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
@@ -109,58 +118,64 @@ impl Bench {
                     Some(done) => seen.add(done.map_err(|error| Failure::Check(format!("a task ended early: {error}")))?),
                     None => break,
                 },
-                _ = each_second.tick() => bar.set_position(started.elapsed().as_secs().min(seconds)),
+                _ = each_second.tick() => bar.set_position(pace.elapsed().as_secs().min(seconds)),
             }
         }
-        let elapsed = started.elapsed();
+        let elapsed = pace.elapsed();
         bar.finish_and_clear();
         out.print(&run.value(&seen, elapsed), |_| run.table(&seen, elapsed))?;
-        seen.check()
+        check(&seen)
     }
 }
 
-impl Seen {
-    fn add(&mut self, other: Self) {
-        self.micros.add(other.micros).expect("histograms of one kind add up");
-        for (why, count) in other.failed {
-            *self.failed.entry(why).or_default() += count;
-        }
+fn check(seen: &Seen) -> Done {
+    if seen.failed.is_empty() {
+        return Ok(());
     }
+    let told: Vec<String> =
+        seen.failed.iter().map(|(why, count)| format!("\n  {count} times: {why}")).collect();
+    Err(Failure::Check(format!("requests failed:{}", told.concat())))
+}
 
-    fn check(&self) -> Done {
-        if self.failed.is_empty() {
-            return Ok(());
+/// All nodes, the one that leads before the others.
+async fn leader_first(client: &Client) -> Result<Arc<[String]>, Failure> {
+    let leader = of_any(client).await?.leader.map(|leader| leader.http);
+    let others = client.endpoints().iter().filter(|node| Some(*node) != leader.as_ref()).cloned();
+    Ok(leader.clone().into_iter().chain(others).collect())
+}
+
+/// One connection's requests: by the sdk, or on a connection of their own.
+struct Sender {
+    run: Arc<Run>,
+    wire: Option<Wire>,
+}
+
+impl Requests for Sender {
+    async fn send(&mut self) -> Result<(), String> {
+        match &mut self.wire {
+            Some(wire) => self.run.on_wire(wire).await,
+            None => self.run.through_sdk().await,
         }
-        let told: Vec<String> =
-            self.failed.iter().map(|(why, count)| format!("\n  {count} times: {why}")).collect();
-        Err(Failure::Check(format!("requests failed:{}", told.concat())))
     }
 }
 
 impl Run {
-    /// Sends requests until the time is over.
-    async fn connection(self: Arc<Self>) -> Seen {
-        let mut seen = Seen { micros: histogram(), failed: BTreeMap::new() };
-        let end = self.started + Duration::from_secs(self.bench.seconds);
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let due = match self.bench.rate {
-                None => Instant::now(),
-                Some(rate) => self.started + Duration::from_secs_f64(number as f64 / rate),
-            };
-            if due >= end || Instant::now() >= end {
-                return seen;
-            }
-            tokio::time::sleep_until(due.into()).await;
-            match self.request().await {
-                Ok(()) => record(&mut seen.micros, due.elapsed()),
-                Err(why) => *seen.failed.entry(why).or_default() += 1,
-            }
-        }
+    fn sender(self: Arc<Self>) -> Sender {
+        let is_plain = !self.bench.sdk && self.bench.work != Work::Batch;
+        Sender { wire: is_plain.then(|| Wire::new(self.nodes.clone())), run: self }
     }
 
     /// One request, or why it failed, in words that are the same for like failures.
-    async fn request(&self) -> Result<(), String> {
+    async fn on_wire(&self, wire: &mut Wire) -> Result<(), String> {
+        let path = format!("/inventory/{STORE}/items/{}", item(fastrand::u64(0..self.rows)));
+        match self.bench.work {
+            Work::Read => wire.get(&path).await,
+            Work::Reserve | Work::Batch => wire.post(&format!("{path}/reserve"), &self.body).await,
+        }
+    }
+
+    /// The same by the sdk.
+    async fn through_sdk(&self) -> Result<(), String> {
         let row = item(fastrand::u64(0..self.rows));
         match self.bench.work {
             Work::Read => self.client.row(&self.store, &row).await.map(drop).map_err(why),
