@@ -118,8 +118,8 @@ mod tests {
         let text = ratios(&figures());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 4);
-        assert_eq!(lines[2], "| fast / slow | 4.00 |   4.00 | 4.00 |   ≥ 5.00 | **not reached** |");
-        assert_eq!(lines[3], "| slow / fast | 0.25 |   0.25 | 0.25 |          |                 |");
+        assert_eq!(lines[2], "| fast / slow |  4.00 |   4.00 | 4.00 |   ≥ 5.00 | **not reached** |");
+        assert_eq!(lines[3], "| slow / fast |  0.25 |   0.25 | 0.25 |          |                 |");
     }
 
     #[test]
