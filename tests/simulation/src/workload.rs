@@ -83,11 +83,11 @@ fn give_room(request: &mut Request) {
 
 /// Holds are drawn to last up to half a minute. Here they run out sooner, many of them while nobody leads.
 fn hurry(request: &mut Request) {
-    let ttl_ms = match &mut request.command {
-        Command::Reserve { ttl_ms: Some(ttl_ms), .. }
-        | Command::Extend { ttl_ms, .. }
-        | Command::Order { action: OrderAction::Place { ttl_ms: Some(ttl_ms), .. }, .. } => ttl_ms,
-        _ => return,
+    let (Command::Reserve { ttl_ms: Some(ttl_ms), .. }
+    | Command::Extend { ttl_ms, .. }
+    | Command::Order { action: OrderAction::Place { ttl_ms: Some(ttl_ms), .. }, .. }) = &mut request.command
+    else {
+        return;
     };
     if *ttl_ms <= LONGEST_HOLD_MS {
         *ttl_ms /= HURRY;
