@@ -417,7 +417,7 @@ mod tests {
     async fn told(may_be_done: bool, answer: Response) -> (u16, String) {
         let answer = last_word(may_be_done, answer);
         let status = answer.status().as_u16();
-        let bytes = to_bytes(answer.into_body(), 1 << 16).await.expect("a problem is short");
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 16).await.expect("a problem is short");
         let body: serde_json::Value = serde_json::from_slice(&bytes).expect("a problem is JSON");
         (status, body["code"].as_str().unwrap_or_default().to_owned())
     }
