@@ -35,6 +35,8 @@ pub struct Nemesis {
     lost: BTreeSet<usize>,
     /// Machines whose damage costs nothing: their members must come up by themselves.
     must_start: BTreeSet<usize>,
+    /// Machines whose log was damaged: it may begin after their older snapshot from then on.
+    shortened: BTreeSet<usize>,
     /// Kinds of faults of this seed.
     kinds: Vec<Kind>,
 }
@@ -110,6 +112,7 @@ impl Nemesis {
             hurt: Vec::new(),
             lost: BTreeSet::new(),
             must_start: BTreeSet::new(),
+            shortened: BTreeSet::new(),
             kinds,
         }
     }
@@ -352,6 +355,7 @@ impl Nemesis {
             self.world.fault(if is_tail { Fault::LogTailDamaged } else { Fault::LogMiddleDamaged });
         }
         self.oracle.damaged(self.cluster.id(place));
+        self.shortened.insert(place);
         self.hurt(place);
         // Whoever comes back with damage is wanted for a vote.
         if let Some(leader) = self.cluster.leader().filter(|_| self.world.chance(50)) {
@@ -401,7 +405,7 @@ impl Nemesis {
         let snapshots = self.files(place, "snapshot-");
         let Some(name) = self.world.pick(&snapshots) else { return };
         self.flip(place, &name, false);
-        if snapshots.len() == 2 {
+        if snapshots.len() == 2 && !self.shortened.contains(&place) {
             self.must_start.insert(place);
         }
         self.world.fault(Fault::SnapshotDamaged);
