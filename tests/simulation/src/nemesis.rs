@@ -1,7 +1,9 @@
 //! What goes wrong: one thing after another and often several at once, as the seed says. It keeps to what a cluster must
 //! survive: no more members than a minority have lost something at the same time.
 
-use std::collections::BTreeSet;
+mod kind;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use holdfast_replica::{NodeId, Replica};
@@ -16,6 +18,7 @@ use crate::memory_disk::Crash;
 use crate::network::{Net, Weather};
 use crate::oracle::Oracle;
 use crate::world::World;
+use kind::{KINDS, Kind};
 
 /// How long a change of the cluster may take before it is left.
 const CHANGE: Duration = Duration::from_secs(10);
@@ -35,63 +38,12 @@ pub struct Nemesis {
     lost: BTreeSet<usize>,
     /// Machines whose damage costs nothing: their members must come up by themselves.
     must_start: BTreeSet<usize>,
-    /// Machines whose log was damaged: it may begin after their older snapshot from then on.
-    shortened: BTreeSet<usize>,
+    /// Machines whose log was damaged, and the newest snapshot that was there then: the log may begin after that one, so
+    /// that one from before it is of no use alone.
+    shortened: BTreeMap<usize, String>,
     /// Kinds of faults of this seed.
     kinds: Vec<Kind>,
 }
-
-/// A kind of trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Storm,
-    Partition,
-    OneWay,
-    SlowLink,
-    Kill,
-    PowerLoss,
-    PowerLossAtStep,
-    AllDown,
-    Pause,
-    DamageLog,
-    DamageVote,
-    DamageSnapshot,
-    DamageLedger,
-    FullDisk,
-    Errors,
-    FailedSync,
-    StalledSync,
-    Clocks,
-    Transfer,
-    Replace,
-    WipeOld,
-    Lag,
-}
-
-const KINDS: [Kind; 22] = [
-    Kind::Storm,
-    Kind::Partition,
-    Kind::OneWay,
-    Kind::SlowLink,
-    Kind::Kill,
-    Kind::PowerLoss,
-    Kind::PowerLossAtStep,
-    Kind::AllDown,
-    Kind::Pause,
-    Kind::DamageLog,
-    Kind::DamageVote,
-    Kind::DamageSnapshot,
-    Kind::DamageLedger,
-    Kind::FullDisk,
-    Kind::Errors,
-    Kind::FailedSync,
-    Kind::StalledSync,
-    Kind::Clocks,
-    Kind::Transfer,
-    Kind::Replace,
-    Kind::WipeOld,
-    Kind::Lag,
-];
 
 impl Nemesis {
     /// The trouble of a simulation: a few kinds of it, or any.
@@ -112,7 +64,7 @@ impl Nemesis {
             hurt: Vec::new(),
             lost: BTreeSet::new(),
             must_start: BTreeSet::new(),
-            shortened: BTreeSet::new(),
+            shortened: BTreeMap::new(),
             kinds,
         }
     }
@@ -355,7 +307,9 @@ impl Nemesis {
             self.world.fault(if is_tail { Fault::LogTailDamaged } else { Fault::LogMiddleDamaged });
         }
         self.oracle.damaged(self.cluster.id(place));
-        self.shortened.insert(place);
+        if let Some(newest) = self.files(place, "snapshot-").pop() {
+            self.shortened.insert(place, newest);
+        }
         self.hurt(place);
         // Whoever comes back with damage is wanted for a vote.
         if let Some(leader) = self.cluster.leader().filter(|_| self.world.chance(50)) {
@@ -405,7 +359,8 @@ impl Nemesis {
         let snapshots = self.files(place, "snapshot-");
         let Some(name) = self.world.pick(&snapshots) else { return };
         self.flip(place, &name, false);
-        if snapshots.len() == 2 && !self.shortened.contains(&place) {
+        let is_short = self.shortened.get(&place).is_some_and(|newest| snapshots[0] < *newest);
+        if snapshots.len() == 2 && !is_short {
             self.must_start.insert(place);
         }
         self.world.fault(Fault::SnapshotDamaged);
@@ -528,6 +483,7 @@ impl Nemesis {
         let new = self.cluster.wipe(place, true);
         self.lost.remove(&place);
         self.must_start.remove(&place);
+        self.shortened.remove(&place);
         self.hurt.retain(|(hurt, _)| *hurt != place);
         self.hurt(place);
         self.world.trace(&[old, new], || format!("member {new} takes the place of {old}"));
